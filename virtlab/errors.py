@@ -1,0 +1,40 @@
+"""Every error that virtlab raises on purpose.
+
+A message is written for the person at the bench: it names the file, the key or
+the path inside it, what was found, what was expected and what to do. The
+command line prints it as it stands and leaves with `exit_code`.
+"""
+
+from __future__ import annotations
+
+
+class VirtlabError(Exception):
+    """Base of all of virtlab's errors."""
+
+    exit_code = 1
+
+
+class ConfigError(VirtlabError):
+    """experiment.toml, params.toml or a command's arguments cannot be used."""
+
+    exit_code = 2
+
+
+class SettingError(ConfigError):
+    """A setting is impossible: outside its bounds, an unknown category, a missing parameter."""
+
+
+class DataError(VirtlabError):
+    """A lab file, or what stands in it, cannot be used."""
+
+
+class PluginError(VirtlabError):
+    """A plugin is missing, ambiguous, of another version, or breaks its contract."""
+
+
+class ModelFileError(VirtlabError):
+    """A .virtlab file is damaged, altered, or not one."""
+
+
+class OutputError(VirtlabError):
+    """A result cannot be written where it was asked for."""

@@ -1,0 +1,86 @@
+"""The trials Dataset: its dimension names, what a measurement is, what marks virtual data.
+
+Trials are an ``xarray.Dataset`` with dimension ``trial``. Parameters are coordinates on
+``trial``; measurements are data variables ``(trial, *own dims)``. Numbers are float64 with
+NaN for missing; categories are strings (object) with ``""`` for missing. Each variable's
+``attrs`` hold ``units`` and ``kind``.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:  # xarray takes most of a second to import: only rooms that need it pay
+    import xarray as xr
+
+TRIAL = "trial"
+SETTING = "setting"
+MISSING_CATEGORY = ""
+
+MeasurementKind = Literal["continuous", "count", "categorical"]
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """An array that one trial yields.
+
+    Parameters
+    ----------
+    name
+        The variable's name.
+    kind
+        ``continuous``, ``count`` (whole numbers) or ``categorical``.
+    units
+        A pint-readable unit; ``"1"`` or ``""`` for none.
+    support
+        Lowest and highest possible value, never violated by a virtual trial.
+    dims, shape
+        Its own dimensions and their lengths, without ``trial``; empty for a scalar.
+    categories
+        Known categories, of a categorical measurement.
+    """
+
+    name: str
+    kind: MeasurementKind = "continuous"
+    units: str = ""
+    support: tuple[float, float] = (-math.inf, math.inf)
+    dims: tuple[str, ...] = ()
+    shape: tuple[int, ...] = ()
+    categories: tuple[str, ...] = ()
+
+    @property
+    def size(self) -> int:
+        """Values per trial."""
+        return math.prod(self.shape)
+
+
+def measurements_of(trials: xr.Dataset) -> tuple[Measurement, ...]:
+    """Describe the measurements of a trials Dataset, in its order."""
+    described = []
+    for name, variable in trials.data_vars.items():
+        attrs = variable.attrs
+        kind = attrs.get("kind", "continuous")
+        categories: tuple[str, ...] = ()
+        if kind == "categorical":
+            found = {str(value) for value in variable.values.ravel()}
+            categories = tuple(sorted(found - {MISSING_CATEGORY}))
+        low, high = attrs.get("support", (-math.inf, math.inf))
+        described.append(
+            Measurement(
+                name=str(name),
+                kind=kind,
+                units=str(attrs.get("units", "")),
+                support=(float(low), float(high)),
+                dims=tuple(str(dim) for dim in variable.dims if dim != TRIAL),
+                shape=tuple(variable.sizes[dim] for dim in variable.dims if dim != TRIAL),
+                categories=categories,
+            )
+        )
+    return tuple(described)
+
+
+def is_virtual(trials: xr.Dataset) -> bool:
+    """Whether a Dataset says of itself that it was simulated, not measured."""
+    return bool(trials.attrs.get("virtual_data", 0))
