@@ -1,0 +1,234 @@
+"""The tables of experiment.toml: what the lab files hold, and how to learn from them."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field
+
+from virtlab.conditioning import ParameterKind, Scale, suggestion
+from virtlab.config.tables import (
+    Document,
+    Fault,
+    Interval,
+    Name,
+    Seed,
+    Table,
+    Text,
+    Unit,
+    tables_in,
+)
+from virtlab.trials import MeasurementKind
+
+_SECONDS = {"s": 1, "min": 60, "h": 3600}
+
+
+def _seconds(value: object) -> object:
+    """Turn text such as "10 min" into seconds; numbers are seconds already."""
+    if isinstance(value, str):
+        match = re.fullmatch(r"\s*(\d{1,9}(?:\.\d{1,9})?)\s*(s|min|h)?\s*", value)
+        if match is None:
+            raise ValueError('expected a duration such as "90 s", "10 min" or "2 h"')
+        return float(match[1]) * _SECONDS[match[2] or "s"]
+    return value
+
+
+class ExperimentTable(Table):
+    """[experiment]."""
+
+    name: Annotated[str, Field(min_length=1, max_length=200)]
+    conditioner: Text = "generic"
+
+
+class DataTable(Table):
+    """[data]: where the trials are and how the files are laid out."""
+
+    files: Annotated[list[Text], Field(min_length=1)]
+    """Globs, relative to experiment.toml."""
+    reader: Text = "table"
+    groups: Text | None = None
+    """For the reader "groups": where the groups are, one per trial, e.g. "/shots/*"."""
+    grid: list[Name] = Field(default_factory=list)
+    """Gridded scan: parameters whose 1-D values span the leading axes of every measurement."""
+    missing: list[float] = Field(default_factory=list)
+    """Numbers that mean "missing", beside NaN and the file's own fill values."""
+
+    def faults(self) -> Iterator[Fault]:
+        """Find groups without their reader, and a reader without its groups."""
+        if self.reader == "groups" and self.groups is None:
+            yield ("groups",), 'missing; the reader "groups" needs it, e.g. groups = "/shots/*"'
+        if self.reader in ("table", "files") and self.groups is not None:
+            yield ("groups",), f'the reader "{self.reader}" has no groups; use reader = "groups"'
+        for name in _twice(self.grid):
+            yield ("grid",), f"{name!r} stands in it twice"
+
+
+class CoordTable(Table):
+    """[measurements.NAME.coords.COORD]: values along a measurement's own dims."""
+
+    path: Text
+    units: Unit | None = None
+
+
+class ParameterTable(Table):
+    """[parameters.NAME]. Exactly one of path, index, modulo."""
+
+    path: Text | None = None
+    """"dataset", "object@attribute" or "table:column"."""
+    index: Literal["parity"] | None = None
+    """Derived from the row within its file: 0, 1, 0, 1, …"""
+    modulo: Annotated[int, Field(ge=2, le=10**6)] | None = None
+    """Derived from the row within its file: row modulo this."""
+    units: Unit | None = None
+    kind: ParameterKind | None = None
+    """None: categorical for strings, booleans, enums and index/modulo; else continuous."""
+    scale: Scale = "linear"
+    bounds: Interval | None = None
+    period: Annotated[float, Field(gt=0)] | None = None
+
+    def faults(self) -> Iterator[Fault]:
+        """Find other than one source, and what does not fit the kind."""
+        sources = [key for key in ("path", "index", "modulo") if getattr(self, key) is not None]
+        if not sources:
+            yield ("path",), 'missing; say where the values are: path = "…", or index, or modulo'
+        elif len(sources) > 1:
+            yield (sources[1],), f"give only one of path, index, modulo; found {', '.join(sources)}"
+        if self.kind == "cyclic" and self.period is None:
+            yield ("period",), 'missing; kind = "cyclic" needs it, e.g. period = 360'
+        if self.kind != "cyclic" and self.period is not None:
+            yield ("period",), 'only a parameter with kind = "cyclic" has a period'
+        derived = self.kind is None and self.path is None
+        if self.kind == "categorical" or derived:
+            if self.bounds is not None:
+                yield ("bounds",), "a categorical parameter has no bounds; remove the key"
+            if self.scale != "linear":
+                yield ("scale",), "a categorical parameter has no scale; remove the key"
+        elif self.kind == "cyclic" and self.scale != "linear":
+            yield ("scale",), "a cyclic parameter has no scale; remove the key"
+        elif self.bounds is not None:
+            yield from self._scale_faults(*self.bounds)
+
+    def _scale_faults(self, low: float, high: float) -> Iterator[Fault]:
+        if self.scale == "log" and low <= 0:
+            yield ("bounds",), f'scale = "log" needs bounds above 0, found [{low:g}, {high:g}]'
+        if self.scale == "reciprocal" and low <= 0 <= high:
+            yield (
+                ("bounds",),
+                f'scale = "reciprocal" needs bounds without 0, found [{low:g}, {high:g}]',
+            )
+
+
+class MeasurementTable(Table):
+    """[measurements.NAME]."""
+
+    path: Text
+    units: Unit | None = None
+    support: Interval = (-math.inf, math.inf)
+    kind: MeasurementKind | None = None
+    """None: categorical for strings, booleans and enums; else continuous."""
+    dims: list[Name] = Field(default_factory=list)
+    coords: dict[Name, CoordTable] = Field(default_factory=dict)
+    """By dim. A measurement with several dims may have coordinates of other names, too: those
+    span all its dims."""
+    trial_dim: int = 0
+    """Which axis of the dataset counts trials."""
+
+    def faults(self) -> Iterator[Fault]:
+        """Find dims given twice, coordinates without dim, an axis that cannot be."""
+        for name in _twice(self.dims):
+            yield ("dims",), f"{name!r} stands in it twice; every dim needs its own name"
+        for name in self.coords:
+            if name not in self.dims and len(self.dims) < 2:
+                yield ("coords", name), f"no such dim{suggestion(name, self.dims)}; list it in dims"
+        axes = len(self.dims) + 1
+        if self.dims and not -axes <= self.trial_dim < axes:
+            yield (
+                ("trial_dim",),
+                f"expected an axis from 0 to {axes - 1} (the trials and {len(self.dims)} "
+                f"own dims), found {self.trial_dim}",
+            )
+        if self.kind == "categorical" and "support" in self.model_fields_set:
+            yield ("support",), "a categorical measurement has no support; remove the key"
+        if self.kind == "count" and self.support[1] < 0:
+            yield ("support",), "a count is never below 0"
+
+
+class ModelTable(Table):
+    """[model]: all optional."""
+
+    preset: Literal["auto", "energy", "vanilla"] = "auto"
+    members: Annotated[int, Field(ge=2, le=64)] | None = None
+
+
+class StopWhen(Table):
+    """training.stop_when."""
+
+    energy_score: Annotated[float, Field(gt=0)]
+    """Stop once the held-out energy score, relative to the marginal's, is this low."""
+
+
+class TrainingTable(Table):
+    """[training]: all optional."""
+
+    seed: Seed = 0
+    max_time: Annotated[float, Field(gt=0), BeforeValidator(_seconds)] | None = None
+    """Seconds, or text such as "10 min"."""
+    stop_when: StopWhen | None = None
+
+
+class Experiment(Document):
+    """experiment.toml: what the lab files hold, and how to learn from them."""
+
+    experiment: ExperimentTable
+    data: DataTable
+    parameters: Annotated[dict[Name, ParameterTable], Field(min_length=1, max_length=1000)]
+    measurements: Annotated[dict[Name, MeasurementTable], Field(min_length=1, max_length=1000)]
+    conditioner: dict[str, Any] = Field(default_factory=dict)
+    """Options of the conditioner plugin."""
+    model: ModelTable = ModelTable()
+    training: TrainingTable = TrainingTable()
+
+    @classmethod
+    def faults_between(cls, document: Mapping[str, Any]) -> Iterator[Fault]:
+        """Find names that mean two things."""
+        parameters = tables_in(document, "parameters")
+        measurements = tables_in(document, "measurements")
+        for name in measurements:
+            if name in parameters:
+                yield ("measurements", name), "a parameter has the same name; rename one of them"
+        taken = dict.fromkeys(parameters, "parameter")
+        taken |= dict.fromkeys(measurements, "measurement")
+        coords: dict[str, tuple[str, Mapping[str, Any]]] = {}
+        for owner, table in measurements.items():
+            dims = table.get("dims")
+            for dim in dims if isinstance(dims, list) else ():
+                if isinstance(dim, str) and dim in taken:
+                    yield (
+                        ("measurements", owner, "dims"),
+                        f"a {taken[dim]} is named {dim!r}, too; rename the dim",
+                    )
+            for name, coord in tables_in(table, "coords").items():
+                where = ("measurements", owner, "coords", name)
+                first, known = coords.setdefault(name, (owner, coord))
+                if known != coord:
+                    yield where, f"differs from measurements.{first}.coords.{name}; rename one dim"
+                if name in taken and name not in (dims or ()):
+                    yield where, f"a {taken[name]} is named {name!r}, too; rename the coordinate"
+        yield from _grid_faults(document, list(parameters))
+
+
+def _grid_faults(document: Mapping[str, Any], parameters: list[str]) -> Iterator[Fault]:
+    """Find names in data.grid that are no parameters."""
+    data = document.get("data")
+    grid = data.get("grid") if isinstance(data, Mapping) else None
+    for name in grid if isinstance(grid, list) else ():
+        if isinstance(name, str) and name not in parameters:
+            yield ("data", "grid"), f"no parameter is named {name!r}{suggestion(name, parameters)}"
+
+
+def _twice(names: list[str]) -> list[str]:
+    """Return the names that stand in a list more than once."""
+    return sorted({name for name in names if names.count(name) > 1})
