@@ -7,6 +7,9 @@ command line prints it as it stands and leaves with `exit_code`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 
 class VirtlabError(Exception):
     """Base of all of virtlab's errors."""
@@ -20,8 +23,25 @@ class ConfigError(VirtlabError):
     exit_code = 2
 
 
+@dataclass(frozen=True)
+class SettingFault:
+    """What is wrong with one parameter's values; `index` is the setting, where it is known."""
+
+    parameter: str
+    index: int | None
+    text: str
+
+
 class SettingError(ConfigError):
-    """A setting is impossible: outside its bounds, an unknown category, a missing parameter."""
+    """A setting is impossible: outside its bounds, an unknown category, a missing parameter.
+
+    `faults` holds the first fault of each parameter, so that who knows where the settings
+    came from can name the line of the file.
+    """
+
+    def __init__(self, message: str, faults: Sequence[SettingFault] = ()) -> None:
+        super().__init__(message)
+        self.faults = tuple(faults)
 
 
 class DataError(VirtlabError):

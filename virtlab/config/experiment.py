@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, PrivateAttr
 
 from virtlab.conditioning import ParameterKind, Scale, suggestion
 from virtlab.config.tables import (
@@ -190,6 +191,8 @@ class Experiment(Document):
     """Options of the conditioner plugin."""
     model: ModelTable = ModelTable()
     training: TrainingTable = TrainingTable()
+
+    _path: Path = PrivateAttr(default=Path("experiment.toml"))
 
     @classmethod
     def faults_between(cls, document: Mapping[str, Any]) -> Iterator[Fault]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, PrivateAttr, Tag
 
 from virtlab.config.tables import Document, Fault, Name, Seed, Table, Text
 
@@ -147,6 +148,8 @@ class Params(Document):
     """CSV of settings, for the table design."""
     parameters: dict[Name, Values] = Field(default_factory=dict)
     objective: ObjectiveTable | None = None
+
+    _path: Path = PrivateAttr(default=Path("params.toml"))
 
     @classmethod
     def faults_between(cls, document: Mapping[str, Any]) -> Iterator[Fault]:

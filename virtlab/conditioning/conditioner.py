@@ -1,4 +1,4 @@
-"""Settings to conditions: `Parameter`, `Conditioner`, and the built-in `generic` encodings.
+"""What a conditioner is, how one is run and checked, and the built-in `generic`.
 
 A conditioner is data and one function. Everything that any conditioner needs checked is
 checked here, once, by `condition`: names, kinds, limits, shape, finiteness. Conditions are
@@ -8,53 +8,17 @@ start on importing xarray.
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from virtlab.errors import PluginError, SettingError
-
-ParameterKind = Literal["continuous", "integer", "categorical", "cyclic"]
-Scale = Literal["linear", "log", "reciprocal"]
-
-Settings = Mapping[str, NDArray[Any]]
-"""Parameter name to one value per setting: float64, or strings for a categorical parameter."""
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """A quantity that is set in an experiment.
-
-    Parameters
-    ----------
-    name
-        The parameter's name.
-    kind
-        ``continuous``, ``integer``, ``categorical`` or ``cyclic`` (then `period`).
-    units
-        A pint-readable unit; ``"1"`` or ``""`` for none.
-    scale
-        How the generic conditioner sees it: ``linear``, ``log`` or ``reciprocal``.
-    bounds
-        Hard limits; a setting outside is an error.
-    period
-        Length of one turn, in `units`, of a cyclic parameter.
-    categories
-        What a categorical parameter may be.
-    """
-
-    name: str
-    kind: ParameterKind = "continuous"
-    units: str = ""
-    scale: Scale = "linear"
-    bounds: tuple[float, float] | None = None
-    period: float | None = None
-    categories: tuple[str, ...] = ()
+from virtlab.conditioning.parameters import Parameter, suggestion
+from virtlab.conditioning.settings import Settings, check_settings, first_outside, refuse_settings
+from virtlab.errors import ConfigError, PluginError, SettingError, VirtlabError
 
 
 @dataclass(frozen=True)
@@ -120,92 +84,48 @@ def condition(
     SettingError
         A parameter is missing or unknown, or a value is not finite, outside its bounds,
         not whole, or no known category.
+    ConfigError
+        An option that the conditioner does not know.
     PluginError
-        The conditioner broke its contract.
+        The conditioner broke its contract, or the experiment lacks what it declares.
     """
     checked = check_settings(settings, parameters)
     by_name = {parameter.name: parameter for parameter in parameters}
     _check_declared(conditioner, by_name)
-    features = conditioner.encode(checked, by_name, dict(options or {}))
-    return _assemble(conditioner.name, features, _length(checked))
-
-
-def check_settings(settings: Settings, parameters: Sequence[Parameter]) -> Settings:
-    """Return settings as float64 or string arrays of one length, or say what is wrong.
-
-    Raises
-    ------
-    SettingError
-        See `condition`.
-    """
-    names = [parameter.name for parameter in parameters]
-    for name in settings:
-        if name not in names:
-            raise SettingError(f"unknown parameter {name!r}{suggestion(name, names)}")
-    missing = [name for name in names if name not in settings]
-    if missing:
-        raise SettingError(
-            f"no value for parameter {', '.join(map(repr, missing))}; "
-            "every parameter of the experiment needs one"
-        )
-    checked = {
-        parameter.name: _check_values(np.asarray(settings[parameter.name]), parameter)
-        for parameter in parameters
-    }
-    lengths = {name: len(values) for name, values in checked.items()}
-    if len(set(lengths.values())) > 1:
-        raise SettingError(f"parameters have different numbers of settings: {lengths}")
-    return checked
-
-
-def suggestion(name: str, known: Sequence[str]) -> str:
-    """Text to end a message about an unknown name: the nearest known one, or all of them."""
-    close = difflib.get_close_matches(name, known, n=1)
-    if close:
-        return f"; did you mean {close[0]!r}?"
-    return f"; known: {', '.join(known)}" if known else ""
-
-
-def _check_values(values: NDArray[Any], parameter: Parameter) -> NDArray[Any]:
-    """One parameter's values, as float64 or strings."""
-    where = f"parameter {parameter.name!r}"
-    if values.ndim != 1:
-        raise SettingError(f"{where}: expected one value per setting, found shape {values.shape}")
-    if parameter.kind == "categorical":
-        strings = np.array([str(value) for value in values.tolist()], dtype=object)
-        for value in dict.fromkeys(strings.tolist()):
-            if parameter.categories and value not in parameter.categories:
-                known = sorted(parameter.categories)
-                raise SettingError(
-                    f"{where}: unknown category {value!r}{suggestion(value, known)}"
-                )
-        return strings
+    refuse_settings(
+        [
+            fault
+            for wanted in conditioner.parameters
+            if (fault := first_outside(checked[wanted.name], wanted)) is not None
+        ]
+    )
+    _check_options(conditioner, options or {})
     try:
-        numbers = values.astype(np.float64)
-    except (TypeError, ValueError) as error:
-        raise SettingError(f"{where}: expected numbers, found {values.tolist()[0]!r}") from error
-    if not np.isfinite(numbers).all():
-        raise SettingError(f"{where}: {np.flatnonzero(~np.isfinite(numbers)).size} not finite")
-    if parameter.kind == "integer" and (numbers != np.round(numbers)).any():
-        found = numbers[numbers != np.round(numbers)][0]
-        raise SettingError(f"{where}: expected whole numbers, found {found:g}")
-    if parameter.bounds is not None:
-        low, high = parameter.bounds
-        outside = numbers[(numbers < low) | (numbers > high)]
-        if outside.size:
-            raise SettingError(
-                f"{where}: {outside[0]:g} {parameter.units} is outside its bounds "
-                f"[{low:g}, {high:g}]".replace("  ", " ")
-            )
-    return numbers
+        features = conditioner.encode(checked, by_name, dict(options or {}))
+    except VirtlabError:
+        raise
+    except Exception as error:  # a plugin's code: whatever it raises is the plugin's fault
+        raise PluginError(
+            f"conditioner {conditioner.name!r} failed: {type(error).__name__}: {error}"
+        ) from error
+    return _assemble(conditioner.name, features, _length(checked))
 
 
 def _length(settings: Settings) -> int:
     return len(next(iter(settings.values()))) if settings else 0
 
 
+def _check_options(conditioner: Conditioner, options: Mapping[str, Any]) -> None:
+    for option in options:
+        if option not in conditioner.options:
+            raise ConfigError(
+                f"conditioner.{option}: conditioner {conditioner.name!r} has no such option"
+                f"{suggestion(option, list(conditioner.options))}"
+            )
+
+
 def _check_declared(conditioner: Conditioner, parameters: Mapping[str, Parameter]) -> None:
-    """The experiment has what the conditioner declares."""
+    """See that the experiment has what the conditioner declares."""
     for wanted in conditioner.parameters:
         given = parameters.get(wanted.name)
         if given is None:
@@ -234,9 +154,12 @@ def _assemble(name: str, features: Mapping[str, NDArray[Any]], n: int) -> Condit
             )
         if column.dtype.kind not in "fiub":
             raise PluginError(f"conditioner {name!r}: feature {label!r} is not numeric")
-        column = column.astype(np.float32)
+        with np.errstate(over="ignore"):  # found by the next line
+            column = column.astype(np.float32)
         if not np.isfinite(column).all():
-            raise PluginError(f"conditioner {name!r}: feature {label!r} is not finite")
+            raise PluginError(
+                f"conditioner {name!r}: feature {label!r} is not finite in single precision"
+            )
         columns.append(column)
     return Conditions(np.stack(columns, axis=1), tuple(str(label) for label in features))
 
@@ -261,6 +184,8 @@ def encode_parameter(values: NDArray[Any], parameter: Parameter) -> dict[str, ND
     """
     name = parameter.name
     if parameter.kind == "categorical":
+        if not parameter.categories:
+            raise SettingError(f"parameter {name!r}: categorical, but no categories are known")
         return {
             f"{name}={category}": (values == category).astype(np.float64)
             for category in parameter.categories
