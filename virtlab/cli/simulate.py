@@ -1,0 +1,64 @@
+"""``virtlab simulate``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from virtlab.cli.output import as_json_option, emit, fields, quiet_option, size
+from virtlab.cli.progress import showing
+
+if TYPE_CHECKING:
+    from virtlab.simulation import Plan
+
+
+@click.command()
+@click.argument("params", type=click.Path(path_type=Path))
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help="Where to write, .nc or .zarr; wins over PARAMS.",
+)
+@click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Wins over PARAMS.")
+@click.option("--trials", type=click.IntRange(1), help="Trials per setting; wins over PARAMS.")
+@click.option("--dry-run", is_flag=True, help="Only say how much would be simulated.")
+@click.option("--force", is_flag=True, help="Replace an output that is there.")
+@as_json_option
+@quiet_option
+def simulate(
+    params: Path,
+    output: Path | None,
+    seed: int | None,
+    trials: int | None,
+    dry_run: bool,
+    force: bool,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Simulate the virtual trials that PARAMS (a params.toml) describes.
+
+    Prints a short summary per measurement. The same model, PARAMS and seed give the same
+    bytes, on any number of cores.
+    """
+    with showing(f"simulating {params}", quiet=quiet or dry_run) as report:
+        from virtlab.config import read_params
+        from virtlab.simulation import plan, simulate_to_file
+
+        asked = read_params(params)
+        if dry_run:
+            _emit_plan(plan(asked, output=output, seed=seed, trials=trials), as_json=as_json)
+            return
+        summary = simulate_to_file(
+            asked, output=output, seed=seed, trials=trials, force=force, report=report
+        )
+    emit(summary.to_dict(), summary.lines(), as_json=as_json)
+
+
+def _emit_plan(planned: Plan, *, as_json: bool) -> None:
+    from dataclasses import asdict
+
+    data = asdict(planned)
+    emit(data, fields(data | {"bytes": size(planned.bytes)}), as_json=as_json)
