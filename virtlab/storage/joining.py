@@ -1,0 +1,216 @@
+"""The trials of many files joined into one Dataset, once each file's part is sound."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from virtlab.config import Experiment
+from virtlab.errors import DataError
+from virtlab.plugins import RawArray, RawTrials
+from virtlab.storage.coordinates import coordinate
+from virtlab.storage.layout import flatten_grid
+from virtlab.storage.quantities import Quantity, Role, coerce, settle
+from virtlab.trials import MISSING_CATEGORY, TRIAL
+
+FEWEST_TRIALS = 10
+
+Key = tuple[Role, str]
+
+
+@dataclass
+class Joined:
+    """The trials of the files so far."""
+
+    quantities: dict[Key, Quantity]
+    pieces: dict[Key, list[NDArray[Any]]] = field(default_factory=dict)
+    coords: dict[str, RawArray] = field(default_factory=dict)
+    first: str = ""
+
+    def add(self, raw: RawTrials, experiment: Experiment, file: str) -> None:
+        """Convert and check one file's trials."""
+        if experiment.data.grid:
+            raw = flatten_grid(raw, experiment, file)
+        count = _trial_count(raw, file)
+        for name in experiment.measurements:
+            self._add(("measurement", name), raw.measurements[name], file)
+        for name, table in experiment.parameters.items():
+            if table.path is None:
+                rows = np.arange(count) % (2 if table.modulo is None else table.modulo)
+                parameter = RawArray(rows, path="row")
+            else:
+                parameter = _per_trial(raw.parameters[name], name, count, file)
+            self._add(("parameter", name), parameter, file)
+        for role, name in list(self.quantities):
+            if role == "coordinate":
+                self._add_coordinate(name, raw.coords[name], file)
+        self.first = self.first or file
+
+    def _add(self, key: Key, raw: RawArray, file: str) -> None:
+        quantity = self.quantities[key] = settle(self.quantities[key], raw)
+        values = coerce(quantity, raw, file)
+        pieces = self.pieces.setdefault(key, [])
+        if pieces and pieces[0].shape[1:] != values.shape[1:]:
+            raise DataError(
+                f"{file}: {raw.path!r}: {quantity.label}: found shape {values.shape[1:]} per "
+                f"trial, expected {pieces[0].shape[1:]} as in {self.first}"
+            )
+        pieces.append(values)
+
+    def _add_coordinate(self, name: str, raw: RawArray, file: str) -> None:
+        key: Key = ("coordinate", name)
+        quantity = self.quantities[key] = settle(self.quantities[key], raw)
+        values = coerce(quantity, raw, file)
+        known = self.coords.setdefault(name, replace(raw, values=values))
+        if known.values.shape != values.shape or not _equal(known.values, values):
+            raise DataError(
+                f"{file}: {raw.path!r}: {quantity.label} differs from the one in {self.first}; "
+                "all files need the same"
+            )
+
+    def dataset(self, experiment: Experiment) -> xr.Dataset:
+        """All trials joined, without those that cannot be learned from; empties this."""
+        variables = {}
+        for key in list(self.pieces):
+            pieces = self.pieces.pop(key)
+            variables[key] = pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
+            pieces.clear()
+        keep, reasons = _usable(variables, self.quantities)
+        _check_enough(keep, reasons, experiment)
+        data, coords = {}, {}
+        for key in list(variables):
+            values = variables.pop(key)
+            values = values if keep.all() else values[keep]
+            attrs = self._attrs(key, values, experiment)
+            if key[0] == "parameter":
+                coords[key[1]] = (TRIAL, values, attrs)
+            else:
+                dims = (TRIAL, *experiment.measurements[key[1]].dims)
+                data[key[1]] = (dims, values, attrs)
+        _check_sizes(data, experiment)
+        made = self._coordinates(experiment, {n: v[1].shape[1:] for n, v in data.items()})
+        order = {name: coords[name] for name in experiment.parameters}
+        dropped = int((~keep).sum())
+        missing = sum(attrs["missing"] for _, _, attrs in data.values())
+        return xr.Dataset(
+            data,
+            {**order, **made},
+            {
+                "experiment": experiment.experiment.name,
+                "missing": missing,
+                "dropped_trials": dropped,
+                "dropped_reasons": reasons,
+            },
+        )
+
+    def _attrs(self, key: Key, values: NDArray[Any], experiment: Experiment) -> dict[str, Any]:
+        quantity = self.quantities[key]
+        missing = values == MISSING_CATEGORY if quantity.categorical else np.isnan(values)
+        attrs: dict[str, Any] = {
+            "units": quantity.units,
+            "kind": quantity.kind,
+            "missing": int(missing.sum()),
+        }
+        if key[0] == "measurement":
+            if missing.all():
+                raise DataError(
+                    f"{self.first}: {experiment.measurements[key[1]].path!r}: "
+                    f"{quantity.label}: all {values.size} values are missing (NaN, infinite, "
+                    "or a fill value); check the path and [data] missing"
+                )
+            attrs["support"] = quantity.limits
+        return attrs
+
+    def _coordinates(
+        self, experiment: Experiment, shapes: Mapping[str, tuple[int, ...]]
+    ) -> dict[Hashable, Any]:
+        made: dict[Hashable, Any] = {}
+        for name, table in experiment.measurements.items():
+            sizes = dict(zip(table.dims, shapes[name], strict=True))
+            for coord in table.coords:
+                units = self.quantities["coordinate", coord].units
+                dims, values = coordinate(coord, self.coords[coord], sizes, self.first)
+                made[coord] = (dims, values, {"units": units})
+        return made
+
+
+def _trial_count(raw: RawTrials, file: str) -> int:
+    """Count the trials: the number that everything in a file agrees on."""
+    counts = {f"measurement {n!r} ({m.path})": len(m.values) for n, m in raw.measurements.items()}
+    for name, parameter in raw.parameters.items():
+        if np.size(parameter.values) > 1:
+            counts[f"parameter {name!r} ({parameter.path})"] = len(parameter.values)
+    if len(set(counts.values())) > 1:
+        told = ", ".join(f"{what} has {count}" for what, count in counts.items())
+        raise DataError(
+            f"{file}: numbers of trials differ: {told}; if the trials are not the first axis of a "
+            "measurement, set trial_dim; if this is a gridded scan, set data.grid"
+        )
+    return next(iter(counts.values()))
+
+
+def _per_trial(raw: RawArray, name: str, count: int, file: str) -> RawArray:
+    """Bring a parameter to one value per trial, repeated where it is constant in the file."""
+    values = np.asarray(raw.values)
+    if values.size == 1:
+        return replace(raw, values=np.broadcast_to(values.reshape(()), (count,)))
+    if values.ndim != 1:
+        raise DataError(
+            f"{file}: {raw.path!r}: parameter {name!r}: found shape {values.shape}, expected one "
+            "value per trial, or one for the file; for a gridded scan, set data.grid"
+        )
+    return raw
+
+
+def _equal(first: NDArray[Any], second: NDArray[Any]) -> bool:
+    if first.dtype == object:
+        return bool((first == second).all())
+    return bool(np.allclose(first, second, rtol=1e-6, atol=0, equal_nan=True))
+
+
+def _usable(
+    variables: Mapping[Key, NDArray[Any]], quantities: Mapping[Key, Quantity]
+) -> tuple[NDArray[np.bool_], list[str]]:
+    """Which trials have all their parameters and at least one measured value, and why not."""
+    count = len(next(iter(variables.values())))
+    keep = np.ones(count, dtype=bool)
+    measured = np.zeros(count, dtype=bool)
+    reasons = []
+    for key, values in variables.items():
+        given = values != MISSING_CATEGORY if quantities[key].categorical else ~np.isnan(values)
+        if key[0] == "measurement":
+            measured |= given.reshape(count, -1).any(axis=1)
+        elif not given.all():
+            reasons.append(f"{int((~given).sum())} without parameter {key[1]!r}")
+            keep &= given
+    if measured.any() and not measured.all():
+        reasons.append(f"{int((~measured).sum())} without any measurement")
+        keep &= measured
+    return keep, reasons
+
+
+def _check_enough(keep: NDArray[np.bool_], reasons: list[str], experiment: Experiment) -> None:
+    if keep.sum() < FEWEST_TRIALS:
+        dropped = f"; left out: {', '.join(reasons)}" if reasons else ""
+        raise DataError(
+            f"{experiment.path.name}: found {int(keep.sum())} trials in the files of [data], "
+            f"expected at least {FEWEST_TRIALS}{dropped}"
+        )
+
+
+def _check_sizes(data: Mapping[str, Any], experiment: Experiment) -> None:
+    """Measurements that share a dim have the same length along it."""
+    lengths: dict[str, tuple[str, int]] = {}
+    for name, (dims, values, _) in data.items():
+        for dim, length in zip(dims[1:], values.shape[1:], strict=True):
+            other, expected = lengths.setdefault(dim, (name, length))
+            if length != expected:
+                raise DataError(
+                    f"{experiment.path.name}: dim {dim!r} has length {length} in measurement "
+                    f"{name!r} and {expected} in {other!r}; give them dims of different names"
+                )

@@ -1,0 +1,143 @@
+"""Lab files to a trials Dataset: find the files, read each, convert, check, join."""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from virtlab import plugins
+from virtlab.config import Experiment, read_experiment
+from virtlab.errors import DataError, PluginError, VirtlabError
+from virtlab.plugins import RawTrials, Reader
+from virtlab.storage.joining import Joined
+from virtlab.storage.quantities import quantities_of
+from virtlab.trials import TRIAL
+
+
+def open_trials(
+    experiment: Experiment | str | os.PathLike[str],
+    report: Callable[[str, float], None] | None = None,
+) -> xr.Dataset:
+    """Read all trials of an experiment.
+
+    Parameters
+    ----------
+    experiment
+        An experiment, or the path of its experiment.toml.
+    report
+        Called as ``report(message, fraction)`` before each file and at the end.
+
+    Returns
+    -------
+    trials
+        See `virtlab.trials`. Each variable's attrs hold ``units``, ``kind`` and ``missing`` (a
+        count), a measurement's also ``support``. The Dataset's attrs hold ``experiment``,
+        ``files``, ``missing`` (values in all measurements), ``dropped_trials`` and, a text for
+        each reason, ``dropped_reasons``.
+
+    Raises
+    ------
+    ConfigError
+        The experiment.toml cannot be used.
+    DataError
+        A lab file, or what stands in it, cannot be used.
+    PluginError
+        The reader is missing or broke its contract.
+    """
+    if not isinstance(experiment, Experiment):
+        experiment = read_experiment(Path(experiment))
+    reader = plugins.reader(experiment.data.reader)
+    paths = find_files(experiment)
+    joined = Joined(quantities_of(experiment))
+    for number, path in enumerate(paths):
+        if report is not None:
+            report(f"reading {path.name} ({number + 1} of {len(paths)})", number / len(paths))
+        joined.add(_read(reader, path, experiment), experiment, str(path))
+    trials = joined.dataset(experiment)
+    trials.attrs["files"] = [path.name for path in paths]
+    if report is not None:
+        report(f"read {trials.sizes[TRIAL]:,} trials from {len(paths)} files", 1.0)
+    return trials
+
+
+def find_files(experiment: Experiment) -> list[Path]:
+    """All lab files of an experiment: each glob's matches sorted, none twice.
+
+    Raises
+    ------
+    DataError
+        A glob matches nothing.
+    """
+    folder = experiment.path.absolute().parent
+    found: dict[Path, None] = {}
+    for pattern in experiment.data.files:
+        matches = [pattern] if (folder / pattern).is_file() else None
+        if matches is None:
+            # Path.glob takes no absolute pattern
+            matches = sorted(glob.glob(pattern, root_dir=folder, recursive=True))  # noqa: PTH207
+        if not matches:
+            what = "file matches" if glob.has_magic(pattern) else "such file as"
+            raise DataError(
+                f"{experiment.path.name}: data.files: no {what} {pattern!r} in folder {folder}"
+            )
+        found |= dict.fromkeys(folder / match for match in matches)
+    return list(found)
+
+
+def data_digest(trials: xr.Dataset) -> str:
+    """Hash what the trials are: names, dims, types, shapes and values, not where they came from.
+
+    Returns
+    -------
+    digest
+        SHA-256, hexadecimal.
+    """
+    digest = hashlib.sha256()
+    for name in sorted(map(str, trials.variables)):
+        variable = trials[name]
+        values = variable.values
+        text = values.dtype.kind in "OSU"
+        dtype = "str" if text else values.dtype.newbyteorder("<").str
+        digest.update(repr((name, variable.dims, dtype, values.shape)).encode())
+        if text:
+            for value in values.ravel():
+                written = str(value).encode()
+                digest.update(len(written).to_bytes(8, "little") + written)
+        else:
+            digest.update(np.ascontiguousarray(values, dtype=dtype).data.cast("B"))
+    return digest.hexdigest()
+
+
+def _read(reader: Reader, path: Path, experiment: Experiment) -> RawTrials:
+    """One file's raw trials; a plugin's own faults become errors that name it."""
+    try:
+        raw = reader.read(path, experiment)
+    except VirtlabError:
+        raise
+    except MemoryError as error:
+        raise DataError(f"{path}: too big for this machine's memory") from error
+    except Exception as error:  # whatever a plugin raises is text for its user here
+        raise PluginError(
+            f"{path}: reader {reader.name!r} failed: {type(error).__name__}: {error}"
+        ) from error
+    if not isinstance(raw, RawTrials):
+        raise PluginError(f"{path}: reader {reader.name!r} returned no RawTrials")
+    coords = {coord for table in experiment.measurements.values() for coord in table.coords}
+    wanted = {
+        "parameter": ({n for n, t in experiment.parameters.items() if t.path}, raw.parameters),
+        "measurement": (set(experiment.measurements), raw.measurements),
+        "coordinate": (coords, raw.coords),
+    }
+    for role, (names, given) in wanted.items():
+        missing = sorted(names - set(given))
+        if missing:
+            raise PluginError(
+                f"{path}: reader {reader.name!r} returned no {role} {', '.join(missing)}"
+            )
+    return raw

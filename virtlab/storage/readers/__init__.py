@@ -1,0 +1,1 @@
+"""The built-in readers, one file each; none knows of another."""
