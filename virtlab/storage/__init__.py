@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from virtlab.storage.arrays import column_names, read_array
+    from virtlab.storage.hdf5 import open_lab_file
+    from virtlab.storage.inspection import inspect_file
+    from virtlab.storage.lab import data_digest, open_trials
+    from virtlab.storage.output import write_virtual_trials
+    from virtlab.storage.starter import starter
 
 # Imported on first use: whoever only writes must not pay for reading, and the other way round.
 _MODULES = {
+    "column_names": "arrays",
     "data_digest": "lab",
     "inspect_file": "inspection",
     "open_lab_file": "hdf5",
@@ -16,7 +25,16 @@ _MODULES = {
     "write_virtual_trials": "output",
 }
 
-__all__ = sorted(_MODULES)
+__all__ = [
+    "column_names",
+    "data_digest",
+    "inspect_file",
+    "open_lab_file",
+    "open_trials",
+    "read_array",
+    "starter",
+    "write_virtual_trials",
+]
 
 
 def __getattr__(name: str) -> Any:
