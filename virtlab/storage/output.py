@@ -254,7 +254,7 @@ def _fill_store(dataset: xr.Dataset, store: Path) -> None:
 
 
 def _chunks(variable: xr.Variable, limit: int) -> tuple[int, ...]:
-    """Choose chunks of at most `limit` bytes; leading dims are cut first, so trials stay together."""
+    """Choose chunks of at most `limit` bytes; leading dims are cut first, trials stay together."""
     shape = [max(1, length) for length in variable.shape]
     size = math.prod(shape) * max(1, variable.dtype.itemsize)
     for axis, length in enumerate(shape):
