@@ -126,10 +126,11 @@ def _read_column(address: Address, where: str) -> RawArray:
     if dtype.names:
         field = dtype.names[number]
         values = _read(table.fields(field), (), dtype[field], where)
-        fill = None if _fill(table) is None else [f[field] for f in _fill(table) if f.dtype.names]
-        return RawArray(values, _column_units(table, names, number), address.text, fill or None)
-    values = _read(table, (slice(None), number), dtype, where)
-    return RawArray(values, _column_units(table, names, number), address.text, _fill(table))
+        fill = _fill(table, field)
+    else:
+        values = _read(table, (slice(None), number), dtype, where)
+        fill = _fill(table)
+    return RawArray(values, _column_units(table, names, number), address.text, fill)
 
 
 def _column_number(names: list[str], column: str, width: int) -> int | None:
@@ -163,24 +164,22 @@ def _units(item: h5py.Dataset) -> str | None:
     return None
 
 
-def _fill(dataset: h5py.Dataset) -> Any:
+def _fill(dataset: h5py.Dataset, field: str | None = None) -> list[Any] | None:
     """List what the file itself says means "missing"; None for nothing.
 
     HDF5 gives every dataset a fill value; only one that somebody chose, and not zero, means
     missing.
     """
-    fills = []
+    fills: list[Any] = []
     if dataset.id.get_create_plist().fill_value_defined() == h5py.h5d.FILL_VALUE_USER_DEFINED:
-        fills.append(np.asarray(dataset.fillvalue))
+        chosen = np.asarray(dataset.fillvalue)
+        fills.append(chosen if field is None else chosen[field])
     for name in ("_FillValue", "missing_value"):
         if name in dataset.attrs and not isinstance(dataset.attrs[name], h5py.Empty):
             fills.extend(np.asarray(dataset.attrs[name]).ravel())
-    chosen = [
-        text(fill[()]) if fill.dtype.kind in "OSU" else fill
-        for fill in map(np.asarray, fills)
-        if fill.dtype.names or fill[()] not in (0, b"", "")
-    ]
-    return chosen or None
+    scalars = [np.asarray(fill) for fill in fills if np.ndim(fill) == 0]
+    plain = [text(fill[()]) if fill.dtype.kind in "OSU" else fill[()] for fill in scalars]
+    return [fill for fill in plain if isinstance(fill, np.void) or fill not in (0, "")] or None
 
 
 def _dtype(dataset: h5py.Dataset, where: str) -> np.dtype[Any]:
@@ -267,7 +266,7 @@ def _plain(values: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
         names = {int(code): name for name, code in enum.items()}
         codes, inverse = np.unique(values, return_inverse=True)
         known = np.array([names.get(int(code), "") for code in codes], dtype=object)
-        return known[inverse].reshape(values.shape)
+        return known[inverse.ravel()].reshape(values.shape)
     if values.dtype.kind in "OSU":
         flat = [text(value) for value in values.ravel()]
         return np.array(flat, dtype=object).reshape(values.shape)

@@ -158,7 +158,7 @@ def _categories(quantity: Quantity, raw: RawArray) -> NDArray[Any]:
     names = categories_of(values).astype(str)
     distinct, inverse = np.unique(names, return_inverse=True)
     texts = [MISSING_CATEGORY if name in missing else name.strip() for name in distinct.tolist()]
-    return np.array(texts, dtype=object)[inverse].reshape(values.shape)
+    return np.array(texts, dtype=object)[inverse.ravel()].reshape(values.shape)
 
 
 def _numbers(
@@ -212,7 +212,7 @@ def _parse(
             f"{where}: expected numbers ({quantity.kind}), found {str(example)[:60]!r} "
             f"in {count} of {values.size} values{hint}"
         )
-    return numbers[inverse].reshape(values.shape), (units.pop() if units else None) or None
+    return numbers[inverse.ravel()].reshape(values.shape), (units.pop() if units else None) or None
 
 
 def _check_whole(quantity: Quantity, values: NDArray[np.float64], where: str) -> None:

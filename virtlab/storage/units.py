@@ -92,7 +92,7 @@ def convert(values: NDArray[np.float64], found: str, wanted: str) -> NDArray[np.
     try:
         quantity = _registry().Quantity(values, source)
         quantity.ito(target)
-    except _registry_errors() as error:
+    except _pint_error() as error:
         raise DataError(
             f"units {found!r} cannot be converted to {wanted!r}: "
             f"{_dimension(source)} is not {_dimension(target)}"
@@ -122,10 +122,10 @@ def _registry() -> Any:
     return pint.UnitRegistry()
 
 
-def _registry_errors() -> tuple[type[Exception], ...]:
+def _pint_error() -> type[Exception]:
     import pint
 
-    return (pint.PintError, ValueError, TypeError)
+    return pint.PintError
 
 
 @functools.lru_cache(maxsize=256)
