@@ -1,0 +1,98 @@
+"""What the networks learn from: plain float32 arrays, and the layout that gives them meaning."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a trial's values are arranged; all that the networks know of the measurements.
+
+    Parameters
+    ----------
+    basis
+        Values are ``features @ basis``; shape ``(feature, value)``. The identity for
+        scalars, principal components of unit variance for signals and images.
+    weight
+        Weight of each value in the joint distance, shape ``(value,)``: measurements count
+        alike however many values they have.
+    levels
+        Number of levels of each code: a category, or which atom of a scalar (0: none).
+    atom
+        Value that each level sets, shape ``(level, value)``, levels of all codes in a row.
+    replaces
+        1 where a level replaces the value by its atom, shape ``(level, value)``.
+    level_weight
+        Weight of each level's indicator in the joint distance, shape ``(level,)``; 0 for
+        atoms, which show in the value itself.
+    step
+        Width of the uniform noise that makes counts continuous, shape ``(value,)``.
+    """
+
+    basis: Floats
+    weight: Floats
+    levels: tuple[int, ...]
+    atom: Floats
+    replaces: Floats
+    level_weight: Floats
+    step: Floats
+
+    @property
+    def values(self) -> int:
+        """Values per trial."""
+        return int(self.basis.shape[1])
+
+    @property
+    def features(self) -> int:
+        """Coordinates that the mixture core works in."""
+        return int(self.basis.shape[0])
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether some values need noise of their own, outside the span of the basis."""
+        return self.values > self.features
+
+    @property
+    def outside(self) -> Floats:
+        """1 for values that the basis does not span, ``(value,)``."""
+        if not self.values:
+            return np.zeros(0, np.float32)
+        inside, _ = np.linalg.qr(self.basis.T.astype(np.float64))
+        return ((inside**2).sum(axis=1) < 1 - 1e-6).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """Trials as arrays, one row each.
+
+    Parameters
+    ----------
+    conditions
+        Shape ``(trial, feature)``, standardised.
+    values
+        Shape ``(trial, value)``, scaled; atoms in place, 0 where missing.
+    observed
+        1 where a value was measured, else 0; shape ``(trial, value)``.
+    codes
+        Level of each code, -1 where missing; shape ``(trial, code)``.
+    setting
+        Which setting each trial belongs to, shape ``(trial,)``.
+    layout
+        What the columns mean.
+    """
+
+    conditions: Floats
+    values: Floats
+    observed: Floats
+    codes: NDArray[np.int32]
+    setting: NDArray[np.int64]
+    layout: Layout
+
+    def __len__(self) -> int:
+        return len(self.values)

@@ -1,0 +1,63 @@
+"""A fitted ensemble as one LiteRT file with two signatures, ``setting`` and ``trial``."""
+
+from __future__ import annotations
+
+import tempfile
+
+import tensorflow as tf
+
+from virtlab.gan.fit import Fit
+
+SETTING_ROWS = 16
+TRIAL_ROWS = 256
+
+
+def export(fit: Fit) -> bytes:
+    """Serialise the generator of all members.
+
+    ``setting`` takes ``conditions (16, feature)`` to ``parameters (member, 16, parameter)``;
+    ``trial`` takes ``parameters (member, 256, parameter)``, ``uniform`` and ``normal``
+    ``(member, 256, …)`` to ``values (member, 256, value)`` and ``levels (member, 256, level)``.
+    The numbers of rows are fixed: bytes must not depend on how many trials are asked for.
+    """
+    generator, members = fit.generator, fit.folds.members
+    module = tf.Module()
+    module.weights = {name: tf.constant(value) for name, value in fit.weights.items()}
+
+    def rows(count: int, width: int, name: str) -> tf.TensorSpec:
+        return tf.TensorSpec((members, count, width), tf.float32, name=name)
+
+    @tf.function(
+        input_signature=[
+            tf.TensorSpec((SETTING_ROWS, generator.conditions), tf.float32, name="conditions")
+        ]
+    )
+    def setting(conditions: tf.Tensor) -> dict[str, tf.Tensor]:
+        shared = tf.tile(conditions[None], (members, 1, 1))
+        return {"parameters": generator.setting_part(module.weights, shared)}
+
+    width = setting.get_concrete_function().structured_outputs["parameters"].shape[-1]
+
+    @tf.function(
+        input_signature=[
+            rows(TRIAL_ROWS, width, "parameters"),
+            rows(TRIAL_ROWS, max(generator.uniforms, 1), "uniform"),
+            rows(TRIAL_ROWS, generator.normals, "normal"),
+        ]
+    )
+    def trial(
+        parameters: tf.Tensor, uniform: tf.Tensor, normal: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        values, levels = generator.trial_part(module.weights, parameters, uniform, normal)
+        drawn = {"values": values}
+        if generator.layout.levels:
+            drawn["levels"] = levels
+        return drawn
+
+    with tempfile.TemporaryDirectory() as folder:
+        tf.saved_model.save(module, folder, signatures={"setting": setting, "trial": trial})
+        converter = tf.lite.TFLiteConverter.from_saved_model(
+            folder, signature_keys=["setting", "trial"]
+        )
+        converted = converter.convert()
+    return bytes(converted)

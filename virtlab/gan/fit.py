@@ -1,0 +1,277 @@
+"""Fits an ensemble: likelihood, then refinement against a critic; the held-out score decides."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from virtlab.gan.batches import TrainingSet
+from virtlab.gan.blocks import Blocks, Floats
+from virtlab.gan.critic import init_critic
+from virtlab.gan.folds import Folds, split_by_setting
+from virtlab.gan.generators import Generator
+from virtlab.gan.judge import Judge
+from virtlab.gan.mixture import Mixture
+from virtlab.gan.presets import GAMES, Sizes, generator_for, sizes_for
+from virtlab.gan.stages import Advance, Minibatches, Rates, by_game, by_likelihood
+from virtlab.gan.state import State
+
+CHECKPOINT_SECONDS = 20.0
+CLEAR_GAIN = 2.0  # standard errors: less than this and the simpler, earlier state is kept
+
+Checkpoint = tuple[dict[str, NDArray[Any]], dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a user may choose.
+
+    Parameters
+    ----------
+    preset
+        See `virtlab.gan.presets`.
+    seed
+        Decides everything random.
+    members
+        Networks in the ensemble; None: follows the data.
+    max_seconds
+        Training ends with the best so far after this long; None: no limit.
+    stop_at
+        Training ends once the held-out score, relative to the marginal's, is this low.
+    """
+
+    preset: str = "auto"
+    seed: int = 0
+    members: int | None = None
+    max_seconds: float | None = None
+    stop_at: float | None = None
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Where training stands, for a progress bar.
+
+    Parameters
+    ----------
+    stage
+        ``likelihood`` or ``refinement``.
+    fraction
+        Of the steps planned at most.
+    score
+        Mean held-out energy score of the best states, relative to the marginal's.
+    """
+
+    stage: str
+    fraction: float
+    score: float
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A fitted ensemble.
+
+    Parameters
+    ----------
+    generator
+        Sizes and functions of the generator.
+    weights, critic
+        Arrays with a leading member axis.
+    folds
+        What each member saw and did not see.
+    scores
+        Held-out energy score of each member, relative to the marginal's.
+    stage
+        The stage whose state was kept.
+    gain, gain_error
+        Mean fall of the held-out energy score by refinement, and its standard error.
+    history
+        Held-out scores along training.
+    ended
+        Why training ended.
+    """
+
+    generator: Generator
+    weights: dict[str, Floats]
+    critic: dict[str, Floats]
+    folds: Folds
+    scores: NDArray[np.float64]
+    stage: str
+    gain: float
+    gain_error: float
+    history: list[dict[str, Any]]
+    ended: str
+
+
+def fit(
+    blocks: Blocks,
+    options: Options,
+    *,
+    report: Callable[[Moment], None] = lambda _moment: None,
+    save: Callable[[Checkpoint], None] = lambda _checkpoint: None,
+    resume: Checkpoint | None = None,
+) -> Fit:
+    """Learn p(values | conditions).
+
+    Ends at the best held-out score, at ``stop_at``, after ``max_seconds`` or at Ctrl-C: always
+    with the best state of each member.
+
+    Parameters
+    ----------
+    blocks
+        The trials.
+    options
+        What a user may choose.
+    report
+        Called at every held-out score.
+    save
+        Called now and then with a checkpoint.
+    resume
+        A checkpoint to go on from: of the same blocks and options.
+    """
+    sizes = sizes_for(blocks, options.preset, options.members)
+    rng = np.random.default_rng(options.seed)
+    seed = int(rng.integers(2**30))
+    generator = generator_for(blocks, options.preset)
+    folds = split_by_setting(blocks.setting, members=sizes.members, folds=sizes.folds, rng=rng)
+    data = TrainingSet(blocks)
+    judged = generator.conditions + blocks.layout.values + sum(blocks.layout.levels)
+    state = State.start(
+        generator.init(rng, sizes.members),
+        init_critic(rng, judged, members=sizes.members, width=64),
+    )
+    if resume is not None:
+        state.restore(*resume)
+    judge = Judge(generator, data, folds, seed)
+    batches = Minibatches(data, folds, sizes.batch, seed + 1)
+    stages = _stages(generator, batches, state, sizes, options.preset)
+    ended = _run(stages, state, judge, sizes, options, report, save)
+    return _finish(generator, state, judge, folds, blocks, stages, ended)
+
+
+@dataclass(frozen=True)
+class _Stage:
+    name: str
+    advance: Advance
+    steps: int
+
+
+def _stages(
+    generator: Generator, batches: Minibatches, state: State, sizes: Sizes, preset: str
+) -> list[_Stage]:
+    """The stages of a preset, in order."""
+    stages = []
+    if isinstance(generator, Mixture) and sizes.likelihood_steps:
+        rates = Rates(1e-3 if sizes.decay > 0.1 else 3e-3, 5e-5, sizes.likelihood_steps)
+        advance = by_likelihood(
+            generator, batches, state.weights, state.ema, state.moments, rates, sizes.decay
+        )
+        stages.append(_Stage("likelihood", advance, sizes.likelihood_steps))
+    rates = Rates(5e-4, 3e-5, sizes.game_steps)
+    advance = by_game(
+        generator,
+        batches,
+        state.weights,
+        state.ema,
+        state.moments,
+        state.critic,
+        state.critic_moments,
+        rates,
+        sizes.decay,
+        GAMES[preset],
+    )
+    return [*stages, _Stage("refinement", advance, sizes.game_steps)]
+
+
+def _run(
+    stages: list[_Stage],
+    state: State,
+    judge: Judge,
+    sizes: Sizes,
+    options: Options,
+    report: Callable[[Moment], None],
+    save: Callable[[Checkpoint], None],
+) -> str:
+    """Train until something says stop; returns what did."""
+    start = saved = time.monotonic()
+    try:
+        while state.stage < len(stages):
+            stage = stages[state.stage]
+            while state.step < stage.steps and state.since < sizes.patience:
+                _advance(stage, state, judge, sizes)
+                report(_moment(stages, state))
+                now = time.monotonic()
+                if now - saved > CHECKPOINT_SECONDS:
+                    save((state.arrays(), state.position()))
+                    saved = time.monotonic()
+                if options.max_seconds is not None and now - start > options.max_seconds:
+                    return "max_time reached"
+                if options.stop_at is not None and state.best_score.mean() <= options.stop_at:
+                    return "stop_when reached"
+            if state.stage + 1 == len(stages):
+                break
+            state.next_stage()
+    except KeyboardInterrupt:
+        if not np.isfinite(state.best_score).all():
+            raise
+        return "interrupted"
+    return "held-out score stopped improving" if state.since >= sizes.patience else "all steps done"
+
+
+def _advance(stage: _Stage, state: State, judge: Judge, sizes: Sizes) -> None:
+    """Some steps and one held-out score."""
+    loss = stage.advance(tf.constant(state.step), tf.constant(sizes.every))
+    score = judge.scores(state.ema)
+    improved = state.keep_better(np.where(np.isfinite(score), score, np.inf))
+    state.step += sizes.every
+    state.since = 0 if improved else state.since + 1
+    state.history.append(
+        {
+            "stage": stage.name,
+            "step": state.step,
+            "loss": float(np.mean(loss)),
+            "score": float(score.mean()),
+            "best": float(state.best_score.mean()),
+        }
+    )
+
+
+def _moment(stages: list[_Stage], state: State) -> Moment:
+    total = sum(stage.steps for stage in stages)
+    done = sum(stage.steps for stage in stages[: state.stage]) + state.step
+    return Moment(stages[state.stage].name, done / total, float(state.best_score.mean()))
+
+
+def _finish(
+    generator: Generator,
+    state: State,
+    judge: Judge,
+    folds: Folds,
+    blocks: Blocks,
+    stages: list[_Stage],
+    ended: str,
+) -> Fit:
+    """Keep refinement only where its gain is clear on held-out settings."""
+    kept, gain, error = state.best, 0.0, 0.0
+    name = stages[min(state.stage, len(stages) - 1)].name
+    if state.stage > 0:
+        gain, error = judge.gain(state.previous, state.best, blocks.setting)
+        if gain <= CLEAR_GAIN * error:
+            kept, name = state.previous, stages[state.stage - 1].name
+    return Fit(
+        generator=generator,
+        weights={key: np.asarray(value) for key, value in kept.items()},
+        critic={key: np.asarray(value) for key, value in state.critic.items()},
+        folds=folds,
+        scores=judge.scores(kept),
+        stage=name,
+        gain=gain,
+        gain_error=error,
+        history=state.history,
+        ended=ended,
+    )

@@ -1,0 +1,72 @@
+"""Which trials each member learns from and which are held out for it: split by setting."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Indices = NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class Folds:
+    """Row numbers per member, padded to one length by repetition.
+
+    Parameters
+    ----------
+    train, held
+        Shape ``(member, row)``.
+    train_count, held_count
+        How many of them are real, shape ``(member,)``.
+    """
+
+    train: Indices
+    train_count: Indices
+    held: Indices
+    held_count: Indices
+
+    @property
+    def members(self) -> int:
+        """Number of members."""
+        return len(self.train)
+
+    @property
+    def held_mask(self) -> NDArray[np.float32]:
+        """1 for real entries of `held`, 0 for padding."""
+        return (np.arange(self.held.shape[1]) < self.held_count[:, None]).astype(np.float32)
+
+
+def split_by_setting(
+    setting: NDArray[np.int64],
+    *,
+    members: int,
+    folds: int,
+    rng: np.random.Generator,
+    max_held: int = 2000,
+) -> Folds:
+    """Hold out whole settings: member ``m`` never sees fold ``m % folds`` of its shuffle.
+
+    Replicates of a setting stay together, so that a held-out score is of settings that were
+    never seen. `max_held` trials at most are kept to score a member (drawn at random).
+    """
+    names, where = np.unique(setting, return_inverse=True)
+    train, held = [], []
+    for member in range(members):
+        if member % folds == 0:
+            fold_of = rng.permutation(len(names)) % folds
+        out = fold_of[where] == member % folds
+        kept = np.flatnonzero(out)
+        if len(kept) > max_held:
+            kept = np.sort(rng.choice(kept, max_held, replace=False))
+        train.append(np.flatnonzero(~out))
+        held.append(kept)
+    return Folds(*_pad(train), *_pad(held))
+
+
+def _pad(rows: list[NDArray[np.intp]]) -> tuple[Indices, Indices]:
+    """Stack lists of row numbers, repeating the first to fill up."""
+    counts = np.array([len(row) for row in rows], np.int32)
+    padded = np.stack([np.concatenate([r, np.full(counts.max() - len(r), r[0])]) for r in rows])
+    return padded.astype(np.int32), counts

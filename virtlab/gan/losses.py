@@ -1,0 +1,71 @@
+"""Losses as plain functions; each names its paper. Scores have shape ``(member, row)``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import tensorflow as tf
+
+
+def relativistic_critic(real: tf.Tensor, fake: tf.Tensor) -> tf.Tensor:
+    """Paired relativistic loss of the critic (Jolicoeur-Martineau 2019; R3GAN, Huang 2024)."""
+    return tf.reduce_mean(tf.nn.softplus(fake - real), axis=-1)
+
+
+def relativistic_generator(real: tf.Tensor, fake: tf.Tensor) -> tf.Tensor:
+    """Paired relativistic loss of the generator (Jolicoeur-Martineau 2019; R3GAN, Huang 2024)."""
+    return tf.reduce_mean(tf.nn.softplus(real - fake), axis=-1)
+
+
+def bce_critic(real: tf.Tensor, fake: tf.Tensor) -> tf.Tensor:
+    """Binary cross-entropy of the critic (Goodfellow et al. 2014)."""
+    return tf.reduce_mean(tf.nn.softplus(-real) + tf.nn.softplus(fake), axis=-1)
+
+
+def bce_generator(_real: tf.Tensor, fake: tf.Tensor) -> tf.Tensor:
+    """Non-saturating loss of the generator (Goodfellow et al. 2014)."""
+    return tf.reduce_mean(tf.nn.softplus(-fake), axis=-1)
+
+
+def gradient_penalty(scores: Callable[[tf.Tensor], tf.Tensor], at: tf.Tensor) -> tf.Tensor:
+    """Zero-centred penalty, half the mean squared slope of the critic (Mescheder et al. 2018).
+
+    R1 when `at` is real, R2 when it is fake; shape ``(member,)``.
+    """
+    with tf.GradientTape() as tape:
+        tape.watch(at)
+        total = tf.reduce_sum(scores(at))
+    slope = tape.gradient(total, at)
+    return 0.5 * tf.reduce_mean(tf.reduce_sum(tf.square(slope), axis=-1), axis=-1)
+
+
+def energy_score(draws: tf.Tensor, real: tf.Tensor, seen: tf.Tensor) -> tf.Tensor:
+    """Energy score of several draws against what was measured (Gneiting & Raftery 2007).
+
+    The fair version: its expectation does not depend on the number of draws.
+
+    Parameters
+    ----------
+    draws
+        Shape ``(draw, member, row, value)``.
+    real, seen
+        Shape ``(member, row, value)``; `seen` is 1 where measured, else 0.
+
+    Returns
+    -------
+    tf.Tensor
+        Shape ``(member, row)``; lower is better.
+    """
+    n = draws.shape[0]
+    error = tf.reduce_mean(_norm(seen * (draws - real)), axis=0)
+    spread = tf.zeros_like(error)
+    for shift in range(1, n // 2 + 1):  # every pair of draws once, by rotation
+        pairs = _norm(seen * (draws - tf.roll(draws, shift, axis=0)))
+        share = 0.5 if 2 * shift == n else 1.0
+        spread += share * tf.reduce_sum(pairs, axis=0)
+    return error - spread / (n * (n - 1))
+
+
+def _norm(x: tf.Tensor) -> tf.Tensor:
+    """Euclidean norm along the last axis, with a finite slope at zero."""
+    return tf.sqrt(tf.reduce_sum(tf.square(x), axis=-1) + 1e-10)

@@ -1,0 +1,291 @@
+"""The generator: a mixture core fitted by likelihood, and a residual that a critic shapes.
+
+A virtual trial is ``features = mu_k(c) + L_k(c) z + r(c, features_k, e)``, with component
+``k ~ pi(c)``, Gaussian ``z`` and the residual's own noise ``e``; values are the features on a
+fixed basis plus, for signals and images, Gaussian noise of width ``s(c)`` outside the basis's
+span. Codes (categories, atoms) are drawn given the component. Everything that depends on the
+setting alone is in `setting_part`; `trial_part` is cheap (DESIGN.md, decisions 1 and 5).
+
+The covariance of a component is kept as the regression of each feature on those before it,
+``delta_j = sum_i<j A_ji delta_i + sigma_j z_j``: its likelihood needs no factorisation and no
+solve, and a missing feature simply drops out of the sum.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import tensorflow as tf
+
+from virtlab.gan.blocks import Floats, Layout
+from virtlab.gan.layers import Weights, dense, init_dense, leaky, swish
+
+LOG_2PI = float(np.log(2 * np.pi))
+MIN_SIGMA = 1e-3  # of a scaled standard deviation: what keeps likelihood finite on exact data
+HIDDEN_OUT = 16  # width of the setting's summary that the residual sees
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """Sizes of the generator; its functions take the weights.
+
+    Parameters
+    ----------
+    conditions
+        Features of a condition.
+    layout
+        Arrangement of a trial's values.
+    components
+        Components of the mixture.
+    width, depth
+        Hidden units and hidden layers of the trunk.
+    noise
+        Length of the residual's own noise vector.
+    """
+
+    conditions: int
+    layout: Layout
+    components: int
+    width: int
+    depth: int = 2
+    noise: int = 4
+
+    @property
+    def pieces(self) -> tuple[tuple[str, int], ...]:
+        """Names and lengths of what `setting_part` puts in a row."""
+        k, q = self.components, self.layout.features
+        return (
+            ("pi", k),
+            ("mean", k * q),
+            ("regression", k * q * q if q > 1 else 0),
+            ("sigma", k * q),
+            ("codes", k * sum(self.layout.levels)),
+            ("outside", self.layout.values if self.layout.is_wide else 0),
+            ("summary", HIDDEN_OUT),
+        )
+
+    @property
+    def uniforms(self) -> int:
+        """Uniform latents per trial: one per component and per level (Gumbel)."""
+        return self.components + sum(self.layout.levels)
+
+    @property
+    def normals(self) -> int:
+        """Gaussian latents per trial: features, the residual's, and outside the basis."""
+        wide = self.layout.values if self.layout.is_wide else 0
+        return self.layout.features + self.noise + wide
+
+    def init(self, rng: np.random.Generator, members: int) -> dict[str, Floats]:
+        """Weights to start from; components spread out, residual zero."""
+        sizes = [self.conditions] + [self.width] * self.depth
+        weights = init_dense(rng, "trunk", sizes, members=members)
+        outputs = sum(length for _, length in self.pieces)
+        weights |= init_dense(rng, "head", [self.width, outputs], members=members, last=0.1)
+        weights |= init_dense(rng, "skip", [self.conditions, outputs], members=members, last=0.0)
+        q = self.layout.features
+        weights |= init_dense(
+            rng,
+            "residual",
+            [HIDDEN_OUT + q + self.noise, 64, q],
+            members=members,
+            last=0.0,
+        )
+        start = _offset(self.pieces, "mean")
+        spread = rng.standard_normal((members, 1, self.components * q))
+        weights["head.0.b"][:, :, start : start + spread.shape[-1]] = spread
+        if self.components > 1:
+            start = _offset(self.pieces, "sigma")
+            weights["head.0.b"][:, :, start : start + self.components * q] = -0.7
+        # Not trained: calibration widens or narrows the Gaussian noise through these.
+        weights["spread.features"] = np.ones((members, 1, q), np.float32)
+        weights["spread.outside"] = np.ones((members, 1, self.layout.values), np.float32)
+        return weights
+
+    def setting_part(self, weights: Weights, conditions: tf.Tensor) -> tf.Tensor:
+        """Mixture parameters, ``(member, row, parameter)``, of conditions ``(member, row, in)``."""
+        h = conditions
+        for i in range(self.depth):
+            h = swish(dense(weights, f"trunk.{i}", h))
+        return dense(weights, "head.0", h) + dense(weights, "skip.0", conditions)
+
+    def split(self, parameters: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Name the pieces of `setting_part`'s rows and give them their shapes."""
+        k, q = self.components, self.layout.features
+        parts = dict(
+            zip(
+                (name for name, _ in self.pieces),
+                tf.split(parameters, [length for _, length in self.pieces], axis=-1),
+                strict=True,
+            )
+        )
+        lead = tf.shape(parameters)[:2]
+
+        def by_component(x: tf.Tensor, *shape: int) -> tf.Tensor:
+            return tf.reshape(x, tf.concat([lead, (k, *shape)], axis=0))
+
+        parts["mean"] = by_component(parts["mean"], q)
+        parts["sigma"] = MIN_SIGMA + tf.nn.softplus(by_component(parts["sigma"], q) + 0.5)
+        if q > 1:  # strictly lower triangular: each feature regresses on those before it
+            lower = np.tril(np.ones((q, q), np.float32), -1)
+            parts["regression"] = lower * by_component(parts["regression"], q, q)
+        parts["codes"] = by_component(parts["codes"], sum(self.layout.levels))
+        parts["outside"] = MIN_SIGMA + tf.nn.softplus(parts["outside"] - 1.0)
+        return parts
+
+    def log_likelihood(
+        self,
+        parameters: tf.Tensor,
+        features: tf.Tensor,
+        features_observed: tf.Tensor,
+        outside: tf.Tensor,
+        observed: tf.Tensor,
+        codes: tf.Tensor,
+    ) -> tf.Tensor:
+        """Log-likelihood of each trial, ``(member, row)``; missing parts drop out.
+
+        Parameters
+        ----------
+        parameters
+            Rows of `setting_part`.
+        features, features_observed
+            Coordinates on the basis, and whether each was observed: ``(member, row, feature)``.
+        outside, observed
+            What the basis leaves of the values, and whether each value was observed:
+            ``(member, row, value)``; unused unless the layout is wide.
+        codes
+            One-hot levels, all zero where missing: ``(member, row, level)``.
+        """
+        p = self.split(parameters)
+        seen = features_observed[:, :, None, :]
+        delta = seen * (features[:, :, None, :] - p["mean"])
+        if self.layout.features > 1:
+            explained = tf.reduce_sum(p["regression"] * delta[:, :, :, None, :], axis=-1)
+            innovation = delta - seen * explained
+        else:
+            innovation = delta
+        gaussian = -0.5 * tf.square(innovation / p["sigma"]) - tf.math.log(p["sigma"]) - LOG_2PI / 2
+        component = tf.nn.log_softmax(p["pi"]) + tf.reduce_sum(seen * gaussian, axis=-1)
+        at = 0
+        for levels in self.layout.levels:
+            logits = p["codes"][..., at : at + levels]
+            hot = codes[:, :, None, at : at + levels]
+            component += tf.reduce_sum(hot * tf.nn.log_softmax(logits), axis=-1)
+            at += levels
+        total = tf.reduce_logsumexp(component, axis=-1)
+        if self.layout.is_wide:
+            s = p["outside"]
+            noise = -0.5 * tf.square(outside / s) - tf.math.log(s) - LOG_2PI / 2
+            total += tf.reduce_sum(observed * self.layout.outside * noise, axis=-1)
+        return total
+
+    def trial_part(
+        self,
+        weights: Weights,
+        parameters: tf.Tensor,
+        uniform: tf.Tensor,
+        normal: tf.Tensor,
+        *,
+        slope: bool = False,
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Draw one trial per row.
+
+        Parameters
+        ----------
+        parameters
+            Rows of `setting_part`, ``(member, row, parameter)``.
+        uniform, normal
+            Latents, ``(member, row, uniforms)`` and ``(member, row, normals)``.
+        slope
+            Let gradients pass the discrete draws (for training).
+
+        Returns
+        -------
+        values, levels
+            ``(member, row, value)`` with atoms in place, and one-hot levels of the codes,
+            ``(member, row, level)``.
+        """
+        p, layout = self.split(parameters), self.layout
+        gumbel = to_gumbel(uniform)
+        pick = winner(p["pi"] + gumbel[..., : self.components], slope=slope)[..., None]
+        q, noise = layout.features, self.noise
+        mean = tf.reduce_sum(pick * p["mean"], axis=2)
+        sigma = tf.reduce_sum(pick * p["sigma"], axis=2) * weights["spread.features"]
+        shock = sigma * normal[..., :q]
+        if q > 1:
+            regression = tf.reduce_sum(pick[..., None] * p["regression"], axis=2)
+            shock = _accumulate(regression, shock)
+        features = mean + shock
+        seen = tf.concat([p["summary"], features, normal[..., q : q + noise]], axis=-1)
+        features += dense(weights, "residual.1", leaky(dense(weights, "residual.0", seen)))
+        values = tf.tensordot(features, tf.constant(layout.basis), 1)
+        if layout.is_wide:
+            beyond = p["outside"] * weights["spread.outside"] * layout.outside
+            values += beyond * _outside(normal[..., q + noise :], layout)
+        logits = tf.reduce_sum(pick * p["codes"], axis=2)
+        levels = draw_levels(logits, gumbel[..., self.components :], layout, slope=slope)
+        return apply_levels(values, levels, layout), levels
+
+
+def draw_levels(
+    logits: tf.Tensor, gumbel: tf.Tensor, layout: Layout, *, slope: bool
+) -> tf.Tensor:
+    """One-hot levels of every code, side by side, ``(member, row, level)``."""
+    drawn, at = [], 0
+    for levels in layout.levels:
+        piece = slice(at, at + levels)
+        drawn.append(winner(logits[..., piece] + gumbel[..., piece], slope=slope))
+        at += levels
+    return tf.concat(drawn, axis=-1) if drawn else logits
+
+
+def apply_levels(values: tf.Tensor, levels: tf.Tensor, layout: Layout) -> tf.Tensor:
+    """Put atoms in place of the values that the drawn levels replace."""
+    if not layout.replaces.any():
+        return values
+    keep = 1 - tf.tensordot(levels, tf.constant(layout.replaces), 1)
+    return values * keep + tf.tensordot(levels, tf.constant(layout.atom), 1)
+
+
+def to_gumbel(uniform: tf.Tensor) -> tf.Tensor:
+    """Standard Gumbel noise from uniform noise."""
+    return -tf.math.log(-tf.math.log(tf.clip_by_value(uniform, 1e-7, 1 - 1e-7)))
+
+
+def winner(scores: tf.Tensor, *, slope: bool) -> tf.Tensor:
+    """One-hot of the largest along the last axis.
+
+    On Gumbel-perturbed logits a draw; with `slope` it has the gradient of the softmax, so
+    that training reaches the probabilities (straight-through, Jang et al. 2017).
+    """
+    hard = tf.cast(scores >= tf.reduce_max(scores, axis=-1, keepdims=True), tf.float32)
+    if not slope:
+        return hard
+    soft = tf.nn.softmax(scores)
+    return soft + tf.stop_gradient(hard - soft)
+
+
+def _accumulate(regression: tf.Tensor, shock: tf.Tensor) -> tf.Tensor:
+    """Solve ``delta = regression @ delta + shock`` by forward substitution."""
+    delta = [shock[..., 0]]
+    for j in range(1, shock.shape[-1]):
+        before = tf.stack(delta, axis=-1)
+        delta.append(shock[..., j] + tf.reduce_sum(regression[..., j, :j] * before, axis=-1))
+    return tf.stack(delta, axis=-1)
+
+
+def _outside(noise: tf.Tensor, layout: Layout) -> tf.Tensor:
+    """White noise with its part inside the span of the basis taken out."""
+    inside, _ = np.linalg.qr(layout.basis.T)
+    inside = inside.astype(np.float32)
+    return noise - tf.tensordot(tf.tensordot(noise, inside, 1), np.ascontiguousarray(inside.T), 1)
+
+
+def _offset(pieces: tuple[tuple[str, int], ...], name: str) -> int:
+    """Where a piece starts in a row."""
+    at = 0
+    for piece, length in pieces:
+        if piece == name:
+            return at
+        at += length
+    raise KeyError(name)

@@ -1,0 +1,91 @@
+"""Named ways to train, and sizes that follow the data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from virtlab.gan import losses
+from virtlab.gan.blocks import Blocks
+from virtlab.gan.generators import Generator, Textbook
+from virtlab.gan.mixture import Mixture
+from virtlab.gan.stages import Game
+
+FOLDS = 5
+
+GAMES = {
+    "auto": Game(
+        losses.relativistic_critic,
+        losses.relativistic_generator,
+        penalty=0.5,
+        adversarial=0.2,
+        energy=1.0,
+    ),
+    "energy": Game(
+        losses.relativistic_critic,
+        losses.relativistic_generator,
+        penalty=0.0,
+        adversarial=0.0,
+        energy=1.0,
+    ),
+    "vanilla": Game(
+        losses.bce_critic, losses.bce_generator, penalty=0.0, adversarial=1.0, energy=0.0, draws=1
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How large and how long.
+
+    Parameters
+    ----------
+    members, folds
+        Networks in the ensemble, and folds that they are spread over.
+    batch
+        Trials per step and member.
+    likelihood_steps, game_steps
+        Most steps of each stage; held-out scores end them sooner. 0: no such stage.
+    every
+        Steps between held-out scores.
+    patience
+        Scores without improvement, in all members, that end a stage.
+    decay
+        Weight decay: strong on few trials.
+    """
+
+    members: int
+    folds: int
+    batch: int
+    likelihood_steps: int
+    game_steps: int
+    every: int
+    patience: int
+    decay: float
+
+
+def sizes_for(blocks: Blocks, preset: str, members: int | None) -> Sizes:
+    """Sizes that suit the data; `members` overrides the number of networks."""
+    n, settings = len(blocks), len(np.unique(blocks.setting))
+    folds = max(2, min(FOLDS, settings))
+    return Sizes(
+        members=members or (2 * folds if n < 5000 else folds),
+        folds=folds,
+        batch=min(64 if n < 5000 else 128, max(16, n // 2)),
+        likelihood_steps=0 if preset == "vanilla" else 3000,
+        game_steps=4000 if preset == "vanilla" else 1500,
+        every=25 if n < 300 else 100,
+        patience=20 if n < 300 else 10,
+        decay=float(np.clip(50 / n, 1e-3, 1.0)),
+    )
+
+
+def generator_for(blocks: Blocks, preset: str) -> Generator:
+    """The generator that a preset trains."""
+    conditions, layout, n = blocks.conditions.shape[1], blocks.layout, len(blocks)
+    if preset == "vanilla":
+        return Textbook(conditions, layout)
+    wide = layout.is_wide
+    components = 1 if n < 100 else 3 if n < 300 or wide else 5
+    return Mixture(conditions, layout, components=components, width=64)

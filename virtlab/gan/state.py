@@ -1,0 +1,124 @@
+"""All that changes while training, as named arrays: what a checkpoint holds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from virtlab.gan.adam import slots
+from virtlab.gan.blocks import Floats
+
+
+@dataclass
+class State:
+    """Networks, their averages and best versions, optimiser moments, and where training stands.
+
+    Parameters
+    ----------
+    weights, ema, best
+        The generator as trained, its moving average, and the average at the best held-out
+        score of each member.
+    previous
+        `best` as the stage before left it: what the present stage must beat.
+    critic
+        The critic's weights.
+    moments, critic_moments
+        Adam's moments.
+    best_score
+        Held-out energy score of `best`, per member.
+    stage, step, since
+        Which stage runs, its next step, and scores since any member improved.
+    history
+        One row per held-out score; no seconds, so that equal training gives equal bytes.
+    """
+
+    weights: dict[str, tf.Variable]
+    ema: dict[str, tf.Variable]
+    best: dict[str, tf.Variable]
+    previous: dict[str, tf.Variable]
+    critic: dict[str, tf.Variable]
+    moments: dict[str, tf.Variable]
+    critic_moments: dict[str, tf.Variable]
+    best_score: NDArray[np.float64]
+    stage: int = 0
+    step: int = 0
+    since: int = 0
+    history: list[dict[str, Any]] = field(default_factory=list)
+
+    @classmethod
+    def start(cls, generator: dict[str, Floats], critic: dict[str, Floats]) -> State:
+        """State before the first step."""
+        members = len(next(iter(generator.values())))
+        weights = _variables(generator)
+        judge = _variables(critic)
+        return cls(
+            weights=weights,
+            ema=_variables(generator),
+            best=_variables(generator),
+            previous=_variables(generator),
+            critic=judge,
+            moments=slots(weights),
+            critic_moments=slots(judge),
+            best_score=np.full(members, np.inf),
+        )
+
+    @property
+    def groups(self) -> dict[str, dict[str, tf.Variable]]:
+        """All variables, by group."""
+        names = ("weights", "ema", "best", "previous", "critic", "moments", "critic_moments")
+        return {name: getattr(self, name) for name in names}
+
+    def keep_better(self, score: NDArray[np.float64]) -> bool:
+        """Copy the average to `best` where a member's score fell; whether any did."""
+        better = score < self.best_score
+        for name, kept in self.best.items():
+            gate = better.reshape((-1,) + (1,) * (len(kept.shape) - 1))
+            kept.assign(tf.where(gate, self.ema[name], kept))
+        self.best_score = np.where(better, score, self.best_score)
+        return bool(better.any())
+
+    def next_stage(self) -> None:
+        """Go on from the best state of the stage that ended."""
+        for name, kept in self.best.items():
+            self.weights[name].assign(kept)
+            self.ema[name].assign(kept)
+            self.previous[name].assign(kept)
+        for moment in self.moments.values():
+            moment.assign(tf.zeros_like(moment))
+        self.stage, self.step, self.since = self.stage + 1, 0, 0
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Everything as arrays, ``group/name`` to array; `position` has the rest."""
+        found: dict[str, NDArray[Any]] = {
+            f"{group}/{name}": variable.numpy()
+            for group, variables in self.groups.items()
+            for name, variable in variables.items()
+        }
+        found["best_score"] = self.best_score
+        return found
+
+    def position(self) -> dict[str, Any]:
+        """Where training stands, for JSON."""
+        return {
+            "stage": self.stage,
+            "step": self.step,
+            "since": self.since,
+            "history": self.history,
+        }
+
+    def restore(self, arrays: dict[str, NDArray[Any]], position: dict[str, Any]) -> None:
+        """Take up a checkpoint made by the same code from the same data and options."""
+        for group, variables in self.groups.items():
+            for name, variable in variables.items():
+                variable.assign(arrays[f"{group}/{name}"])
+        self.best_score = arrays["best_score"].astype(np.float64)
+        self.stage, self.step = int(position["stage"]), int(position["step"])
+        self.since, self.history = int(position["since"]), list(position["history"])
+
+
+def _variables(arrays: dict[str, Floats]) -> dict[str, tf.Variable]:
+    return {name: tf.Variable(array, name=name) for name, array in arrays.items()}

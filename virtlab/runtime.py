@@ -1,0 +1,167 @@
+"""Runs an exported generator on LiteRT, block by block; TensorFlow is never imported.
+
+Latents come from numpy's Philox, a counter-based generator (Salmon et al. 2011), keyed by the
+seed and by the setting's values, with the block of trials in the counter: the trials of a
+setting are the same whatever else is simulated beside them, and the first ten of ten are the
+first ten of a thousand. Arithmetic runs on a fixed number of rows, padded, for the same reason.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from virtlab.errors import ModelFileError
+
+Floats = NDArray[np.float32]
+
+BLOCK = 1024  # trials of one setting that share a counter
+ROWS_AT_ONCE = 65_536  # trials whose latents are held in memory together
+_UNIFORM, _NORMAL = 0, 1
+
+
+@dataclass(frozen=True)
+class Trials:
+    """A run of trials of one setting: ``first`` to ``first + count``, within one block.
+
+    Parameters
+    ----------
+    setting
+        Row of the setting among those simulated.
+    key
+        Of the setting, see `setting_key`.
+    first, count
+        Which trials.
+    """
+
+    setting: int
+    key: int
+    first: int
+    count: int
+
+
+def setting_key(values: Mapping[str, float | str]) -> int:
+    """64 bits from a setting's values; independent of its place in a design."""
+    text = "\n".join(f"{name}={values[name]!r}" for name in sorted(values))
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little")
+
+
+def member_of(key: int, trial: NDArray[np.int64], members: int) -> NDArray[np.int64]:
+    """Which member draws each trial: all in turn, starting where the setting says."""
+    return (trial + key % members) % members
+
+
+class Runtime:
+    """An exported generator, ready to run."""
+
+    def __init__(self, generator: bytes, threads: int | None = None) -> None:
+        from ai_edge_litert.interpreter import Interpreter
+
+        try:
+            self._interpreter = Interpreter(
+                model_content=generator, num_threads=threads or os.cpu_count() or 1
+            )
+            self._setting = self._interpreter.get_signature_runner("setting")
+            self._trial = self._interpreter.get_signature_runner("trial")
+        except (ValueError, RuntimeError) as error:
+            raise ModelFileError(f"the generator cannot be loaded: {error}") from error
+        inputs, outputs = self._trial.get_input_details(), self._trial.get_output_details()
+        self.members, self._rows, self._uniforms = (int(n) for n in inputs["uniform"]["shape"])
+        self._normals = int(inputs["normal"]["shape"][-1])
+        self._setting_rows = int(self._setting.get_input_details()["conditions"]["shape"][0])
+        self.values = int(outputs["values"]["shape"][-1])
+        self.levels = int(outputs["levels"]["shape"][-1]) if "levels" in outputs else 0
+
+    def setting_part(self, conditions: Floats) -> Floats:
+        """What depends on the settings alone, ``(member, setting, parameter)``."""
+        pieces = []
+        for start in range(0, len(conditions), self._setting_rows):
+            rows = conditions[start : start + self._setting_rows]
+            padded = np.zeros((self._setting_rows, conditions.shape[1]), np.float32)
+            padded[: len(rows)] = rows
+            pieces.append(self._setting(conditions=padded)["parameters"][:, : len(rows)])
+        return np.concatenate(pieces, axis=1)
+
+    def draw(self, parameters: Floats, runs: list[Trials], seed: int) -> tuple[Floats, Floats]:
+        """Draw trials.
+
+        Parameters
+        ----------
+        parameters
+            From `setting_part`.
+        runs
+            Which trials, at most `ROWS_AT_ONCE` in all to bound memory.
+        seed
+            0 to 2^63 - 1.
+
+        Returns
+        -------
+        values, levels
+            Scaled values ``(trial, value)`` and one-hot levels ``(trial, level)``, in the
+            order of `runs`.
+        """
+        total = sum(run.count for run in runs)
+        uniform = np.empty((total, self._uniforms), np.float32)
+        normal = np.empty((total, self._normals), np.float32)
+        setting, member = np.empty(total, np.int64), np.empty(total, np.int64)
+        at = 0
+        for run in runs:
+            here = slice(at, at + run.count)
+            uniform[here], normal[here] = self._latents(run, seed)
+            setting[here] = run.setting
+            trial = np.arange(run.first, run.first + run.count)
+            member[here] = member_of(run.key, trial, self.members)
+            at += run.count
+        return self._by_member(parameters, setting, member, uniform, normal)
+
+    def _latents(self, run: Trials, seed: int) -> tuple[Floats, Floats]:
+        """Latents of one run, cut from its block's two streams."""
+        block, skip = divmod(run.first, BLOCK)
+        rows = skip + run.count
+        uniform = _stream(seed, run.key, block, _UNIFORM)
+        normal = _stream(seed, run.key, block, _NORMAL)
+        return (
+            uniform.random((rows, self._uniforms), dtype=np.float32)[skip:],
+            normal.standard_normal((rows, self._normals), dtype=np.float32)[skip:],
+        )
+
+    def _by_member(
+        self,
+        parameters: Floats,
+        setting: NDArray[np.int64],
+        member: NDArray[np.int64],
+        uniform: Floats,
+        normal: Floats,
+    ) -> tuple[Floats, Floats]:
+        """Sort rows to their members, run them in blocks of fixed size, and sort back."""
+        values = np.empty((len(member), self.values), np.float32)
+        levels = np.empty((len(member), self.levels), np.float32)
+        rows_of = [np.flatnonzero(member == m) for m in range(self.members)]
+        who = np.arange(self.members)[:, None]
+        for start in range(0, max(len(rows) for rows in rows_of), self._rows):
+            index = np.zeros((self.members, self._rows), np.int64)
+            here = [rows[start : start + self._rows] for rows in rows_of]
+            for m, rows in enumerate(here):
+                index[m, : len(rows)] = rows
+            found = self._trial(
+                parameters=parameters[who, setting[index]],
+                uniform=uniform[index],
+                normal=normal[index],
+            )
+            for m, rows in enumerate(here):
+                values[rows] = found["values"][m, : len(rows)]
+                if self.levels:
+                    levels[rows] = found["levels"][m, : len(rows)]
+        return values, levels
+
+
+def _stream(seed: int, key: int, block: int, which: int) -> np.random.Generator:
+    """The latents' own random stream; draws within it are at most 2^64 apart."""
+    philox: Any = np.random.Philox(key=[seed, key], counter=[0, 0, block, which])
+    return np.random.Generator(philox)

@@ -1,0 +1,290 @@
+"""Trials to float32 columns and back: exact for zeros, counts, limits and categories.
+
+Scalars that pile up on single values (failed runs at exactly zero, a saturated detector, a
+limit of their support) get a *code*: level 0 means "not on an atom", level i its i-th atom.
+Categories are codes too. What is left is warped so that no virtual trial can leave the
+support, then standardised. Signals and images are standardised entry by entry; a floor that
+many entries sit on (dark pixels) is set apart by a gap, and comes back exactly.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from virtlab.trials import MISSING_CATEGORY, Measurement
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+Floats = NDArray[np.float32]
+
+ATOM_SHARE = 0.03  # of the trials, on one value, make it an atom
+MAX_ATOMS = 4
+FLOOR_SHARE = 0.05  # of a signal's entries on its lowest value make that a floor
+DECADES = 50.0  # 95 % over 5 % quantile above which a positive scalar is seen on a log scale
+
+
+@dataclass(frozen=True)
+class Column:
+    """How one measurement becomes columns.
+
+    Parameters
+    ----------
+    measurement
+        What it is.
+    warp
+        ``none``, ``above``, ``below``, ``between`` or ``log``; see `_warp`.
+    limits
+        What the warp cannot leave; for signals, what values are clipped to.
+    bend
+        Distance from a limit at which the warp turns from linear to logarithmic.
+    center, scale
+        Of the warped values: one number each for a scalar, one per entry for a signal.
+    atoms
+        Values with a level of their own.
+    gap
+        How far below the lower limit a signal's entries on it are set; 0: no floor.
+    """
+
+    measurement: Measurement
+    warp: str = "none"
+    limits: tuple[float, float] = (-math.inf, math.inf)
+    bend: float = 1.0
+    center: tuple[float, ...] = (0.0,)
+    scale: tuple[float, ...] = (1.0,)
+    atoms: tuple[float, ...] = ()
+    gap: float = 0.0
+
+    @property
+    def values(self) -> int:
+        """Columns of numbers."""
+        return 0 if self.measurement.kind == "categorical" else self.measurement.size
+
+    @property
+    def levels(self) -> int:
+        """Levels of its code; 0: it has none."""
+        if self.measurement.kind == "categorical":
+            return len(self.measurement.categories)
+        return len(self.atoms) + 1 if self.atoms else 0
+
+    @property
+    def step(self) -> Floats:
+        """Width of one count in scaled units, ``(value,)``; 0 unless it counts."""
+        counts = self.measurement.kind == "count"
+        return np.array([counts / scale for scale in self.scale[: self.values]], np.float32)
+
+    @property
+    def scaled_atoms(self) -> Floats:
+        """Where its atoms sit in scaled units: what the critic sees of them."""
+        warped = _warp(np.array(self.atoms), self)
+        return ((warped - self.center[0]) / self.scale[0]).astype(np.float32)
+
+    def scale_down(self, values: NDArray[Any]) -> tuple[Floats, Floats, NDArray[np.int32]]:
+        """Scale ``(trial, *shape)`` to numbers, observed mask, and codes ``(trial,)``.
+
+        The mask is 0 where a value is missing; numbers there are 0, codes -1.
+        """
+        n = len(values)
+        if self.measurement.kind == "categorical":
+            index = {name: i for i, name in enumerate(self.measurement.categories)}
+            codes = np.array([index.get(str(v), -1) for v in values.ravel()], np.int32)
+            empty = np.zeros((n, 0), np.float32)
+            return empty, empty, codes
+        flat = values.reshape(n, -1).astype(np.float64)
+        seen = np.isfinite(flat)
+        codes = np.where(seen[:, 0], 0, -1).astype(np.int32)
+        for level, atom in enumerate(self.atoms, start=1):
+            codes[flat[:, 0] == atom] = level
+        scaled = (_warp(np.where(seen, flat, 0.0), self) - np.array(self.center)) / self.scale
+        for level, atom in enumerate(self.scaled_atoms, start=1):
+            scaled[codes == level] = atom
+        return np.where(seen, scaled, 0).astype(np.float32), seen.astype(np.float32), codes
+
+    def scale_up(self, scaled: Floats, codes: NDArray[np.int64] | None) -> NDArray[Any]:
+        """Inverse of `scale_down`: ``(trial, *shape)`` of float32, int64 counts or strings."""
+        if self.measurement.kind == "categorical":
+            assert codes is not None
+            return np.array(self.measurement.categories, dtype=object)[codes]
+        warped = scaled.astype(np.float64) * self.scale + np.array(self.center)
+        values = _unwarp(warped, self)
+        if self.atoms and codes is not None:
+            table = np.array([0.0, *self.atoms])
+            values = np.where(codes[:, None] > 0, table[codes][:, None], values)
+        shaped = values.reshape(len(scaled), *self.measurement.shape)
+        if self.measurement.kind == "count":
+            return np.round(shaped).astype(np.int64)
+        low, high = _float32_limits(self.measurement.support)
+        return np.clip(shaped.astype(np.float32), low, high)
+
+
+def fit_column(measurement: Measurement, values: NDArray[Any]) -> Column:
+    """Choose how to scale one measurement, from its trials ``(trial, *shape)``."""
+    if measurement.kind == "categorical":
+        return Column(measurement)
+    flat = values.reshape(len(values), -1).astype(np.float64)
+    if measurement.size > 1:
+        return _fit_signal(measurement, flat)
+    seen = flat[np.isfinite(flat)]
+    if measurement.kind == "count":
+        # Half a count of room either side: rounding brings each limit back.
+        low, high = measurement.support
+        column = Column(measurement, limits=(max(low, 0.0), high))
+        return _standardise(column, seen)
+    atoms = _find_atoms(seen, measurement.support)
+    free = seen[~np.isin(seen, atoms)]
+    limits = _limits(seen, atoms, measurement.support)
+    column = _choose_warp(Column(measurement, limits=limits, atoms=atoms), free)
+    return _standardise(column, free)
+
+
+def fit_columns(trials: xr.Dataset, measurements: Sequence[Measurement]) -> tuple[Column, ...]:
+    """Choose how to scale every measurement."""
+    return tuple(fit_column(m, trials[m.name].values) for m in measurements)
+
+
+def column_to_dict(column: Column) -> dict[str, Any]:
+    """For the manifest."""
+    return asdict(column)
+
+
+def column_from_dict(found: Mapping[str, Any]) -> Column:
+    """From the manifest."""
+    fields = {key: tuple(v) if isinstance(v, list) else v for key, v in found.items()}
+    raw = fields.pop("measurement")
+    measurement = Measurement(
+        **{key: tuple(v) if isinstance(v, list) else v for key, v in raw.items()}
+    )
+    return Column(measurement=measurement, **fields)
+
+
+def is_missing(values: NDArray[Any], measurement: Measurement) -> NDArray[np.bool_]:
+    """Which entries of a measurement are missing."""
+    if measurement.kind == "categorical":
+        missing: NDArray[np.bool_] = values == MISSING_CATEGORY
+        return missing
+    return ~np.isfinite(values.astype(np.float64))
+
+
+def _find_atoms(seen: NDArray[np.float64], support: tuple[float, float]) -> tuple[float, ...]:
+    """Values that many trials share: limits of the support, and unusual pile-ups."""
+    values, counts = np.unique(seen, return_counts=True)
+    usual = np.median(counts)
+    often = (counts >= max(5, ATOM_SHARE * len(seen))) & (counts >= 5 * usual)
+    if len(values) == 1:
+        often[:] = True
+    keep = set(values[often][np.argsort(-counts[often], kind="stable")][:MAX_ATOMS].tolist())
+    keep |= {limit for limit in support if limit in values}
+    return tuple(sorted(float(value) for value in keep))
+
+
+def _limits(
+    seen: NDArray[np.float64], atoms: tuple[float, ...], support: tuple[float, float]
+) -> tuple[float, float]:
+    """The declared support; where none is declared, an atom that nothing lies beyond."""
+    low, high = support
+    if math.isinf(low) and atoms and atoms[0] <= seen.min():
+        low = atoms[0]
+    if math.isinf(high) and atoms and atoms[-1] >= seen.max():
+        high = atoms[-1]
+    return (low, high) if low < high else support
+
+
+def _choose_warp(column: Column, free: NDArray[np.float64]) -> Column:
+    """A warp that keeps inside the limits, and a log where values span decades."""
+    low, high = column.limits
+    if free.size == 0:
+        return column
+    if math.isfinite(low) and math.isfinite(high):
+        return replace(column, warp="between")
+    if math.isfinite(low):
+        q5, q50, q95 = np.quantile(free - low, (0.05, 0.5, 0.95))
+        warp = "log" if q95 > DECADES * max(q5, 1e-300) else "above"
+        return replace(column, warp=warp, bend=0.1 * float(q50) or 1.0)
+    if math.isfinite(high):
+        bend = 0.1 * float(np.median(high - free)) or 1.0
+        return replace(column, warp="below", bend=bend)
+    return column
+
+
+def _fit_signal(measurement: Measurement, flat: NDArray[np.float64]) -> Column:
+    """Standardise entry by entry; set a floor apart where many entries sit on it."""
+    seen = flat[np.isfinite(flat)]
+    low, high = measurement.support
+    gap = 0.0
+    if measurement.kind == "count":
+        low = max(low, 0.0)
+    elif seen.size and (seen == seen.min()).mean() >= FLOOR_SHARE and seen.min() < seen.max():
+        low = float(seen.min())
+        gap = 0.5 * float(np.median(seen[seen > low] - low))
+    column = Column(measurement, limits=(low, high), gap=gap)
+    warped = np.where(np.isfinite(flat), _warp(flat, column), np.nan)
+    count = np.isfinite(warped).sum(axis=0)
+    total = np.where(np.isfinite(warped), warped, 0).sum(axis=0)
+    center = total / np.maximum(count, 1)
+    spread = np.where(np.isfinite(warped), warped - center, 0)
+    scale = np.sqrt((spread**2).sum(axis=0) / np.maximum(count, 1))
+    # An entry that hardly varies must not count as much as one that carries the signal.
+    scale = np.maximum(scale, 0.1 * scale.max()) if scale.max() > 0 else np.ones_like(scale)
+    return replace(column, center=tuple(center.tolist()), scale=tuple(scale.tolist()))
+
+
+def _standardise(column: Column, free: NDArray[np.float64]) -> Column:
+    """Set center and scale from the values that are on no atom."""
+    if free.size == 0:
+        return column
+    warped = _warp(free, column)
+    scale = float(warped.std()) or 1.0
+    return replace(column, center=(float(warped.mean()),), scale=(scale,))
+
+
+def _warp(values: NDArray[np.float64], column: Column) -> NDArray[np.float64]:
+    """Map the inside of the limits onto the whole line (``none``: set a floor apart)."""
+    low, high = column.limits
+    if column.warp == "log":
+        return np.log(np.maximum(values - low, 1e-300))
+    if column.warp == "above":
+        return _inverse_softplus(values - low, column.bend)
+    if column.warp == "below":
+        return -_inverse_softplus(high - values, column.bend)
+    if column.warp == "between":
+        share = np.clip((values - low) / (high - low), 1e-9, 1 - 1e-9)
+        return np.log(share) - np.log1p(-share)
+    if column.gap:
+        return np.where(values <= low, low - column.gap, values)
+    return values
+
+
+def _unwarp(warped: NDArray[np.float64], column: Column) -> NDArray[np.float64]:
+    """Inverse of `_warp`; ``none`` clips to the limits."""
+    low, high = column.limits
+    if column.warp == "log":
+        return low + np.exp(np.minimum(warped, 700))
+    if column.warp == "above":
+        return low + column.bend * np.logaddexp(0, warped / column.bend)
+    if column.warp == "below":
+        return high - column.bend * np.logaddexp(0, -warped / column.bend)
+    if column.warp == "between":
+        return low + (high - low) / (1 + np.exp(-np.clip(warped, -700, 700)))
+    return np.clip(warped, low, high)
+
+
+def _inverse_softplus(distance: NDArray[np.float64], bend: float) -> NDArray[np.float64]:
+    """Linear far from the limit, logarithmic near it."""
+    u = np.maximum(distance / bend, 1e-9)
+    return bend * (u + np.log(-np.expm1(-u)))
+
+
+def _float32_limits(support: tuple[float, float]) -> tuple[np.float32, np.float32]:
+    """The support rounded inwards: a float32 must not round past a limit."""
+    low, high = np.float32(support[0]), np.float32(support[1])
+    if low < support[0]:
+        low = np.nextafter(low, np.float32(np.inf))
+    if high > support[1]:
+        high = np.nextafter(high, np.float32(-np.inf))
+    return low, high

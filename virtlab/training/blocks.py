@@ -1,0 +1,90 @@
+"""Trials to the plain arrays that the networks learn from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from virtlab.gan.blocks import Blocks, Floats, Layout
+from virtlab.scaling import Column
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+FEW_VALUES = 8  # a signal this short needs no basis
+MOST_FEATURES = 16
+SHARE_KEPT = 0.995  # of the variance
+
+
+def make_blocks(
+    trials: xr.Dataset,
+    columns: Sequence[Column],
+    conditions: Floats,
+    setting: NDArray[np.int64],
+) -> Blocks:
+    """Scale all measurements side by side and choose the basis they are modelled on."""
+    scaled = [column.scale_down(trials[column.measurement.name].values) for column in columns]
+    values = np.concatenate([values for values, _, _ in scaled], axis=1)
+    observed = np.concatenate([seen for _, seen, _ in scaled], axis=1)
+    codes = [codes for column, (_, _, codes) in zip(columns, scaled, strict=True) if column.levels]
+    bases = [_basis(v, seen) for v, seen, _ in scaled]
+    if not values.shape[1]:  # categories alone: one value that is never observed
+        values = observed = np.zeros((len(values), 1), np.float32)
+    return Blocks(
+        conditions=conditions,
+        values=values,
+        observed=observed,
+        codes=np.stack(codes, axis=1) if codes else np.zeros((len(values), 0), np.int32),
+        setting=setting,
+        layout=_layout(columns, bases),
+    )
+
+
+def _basis(values: Floats, observed: Floats) -> Floats:
+    """Principal components of unit variance, ``(feature, value)``; the identity for a few."""
+    n, width = values.shape
+    if width <= FEW_VALUES:
+        return np.eye(width, dtype=np.float32)
+    filled = np.where(observed > 0, values, 0).astype(np.float64)
+    centered = filled - filled.mean(axis=0)
+    _, singular, components = np.linalg.svd(centered, full_matrices=False)
+    share = np.cumsum(singular**2) / max((singular**2).sum(), 1e-300)
+    most = max(1, min(MOST_FEATURES, n // 4, int(np.searchsorted(share, SHARE_KEPT)) + 1))
+    basis = singular[:most, None] / np.sqrt(n) * components[:most]
+    return basis.astype(np.float32)
+
+
+def _layout(columns: Sequence[Column], bases: Sequence[Floats]) -> Layout:
+    """Where everything stands in a row."""
+    width = max(1, sum(column.values for column in columns))
+    levels = tuple(column.levels for column in columns if column.levels)
+    basis = np.zeros((max(1, sum(len(b) for b in bases)), width), np.float32)
+    weight, step = np.zeros(width, np.float32), np.zeros(width, np.float32)
+    atom = np.zeros((sum(levels), width), np.float32)
+    replaces, level_weight = np.zeros_like(atom), np.zeros(sum(levels), np.float32)
+    row = at = level = 0
+    for column, block in zip(columns, bases, strict=True):
+        here = slice(at, at + column.values)
+        basis[row : row + len(block), here] = block
+        weight[here] = 1 / np.sqrt(max(column.values, 1))
+        step[here] = column.step
+        if column.measurement.kind == "categorical":
+            # Two different categories are one unit apart.
+            level_weight[level : level + column.levels] = np.sqrt(0.5)
+        elif column.levels:
+            atom[level + 1 : level + column.levels, at] = column.scaled_atoms
+            replaces[level + 1 : level + column.levels, at] = 1
+        row, at, level = row + len(block), at + column.values, level + column.levels
+    return Layout(
+        mean=np.zeros(width, np.float32),
+        basis=basis,
+        weight=weight,
+        levels=levels,
+        atom=atom,
+        replaces=replaces,
+        level_weight=level_weight,
+        step=step,
+    )
