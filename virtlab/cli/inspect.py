@@ -18,13 +18,15 @@ def inspect(file: Path, as_json: bool) -> None:
     FILE is a lab HDF5 file (objects, shapes, dtypes, units, attributes), a model file (what
     it was trained on, its held-out scores), or virtual trials (.nc, .zarr).
     """
-    if file.suffix == ".virtlab":
-        from virtlab.simulation import load
+    from virtlab.storage.inspection import inspect_file
 
-        model = load(file)
-        emit(model.manifest, [model.summary()], as_json=as_json)
-    else:
-        from virtlab.storage.inspection import inspect_file
+    found = inspect_file(file)
+    lines = [_summary(file)] if found.kind == "model" else found.lines()
+    emit(found.to_dict(), lines, as_json=as_json)
 
-        found = inspect_file(file)
-        emit(found.to_dict(), found.lines(), as_json=as_json)
+
+def _summary(model: Path) -> str:
+    """Say what a model was trained on and how good it is; loading checks its checksums."""
+    from virtlab.simulation import load
+
+    return load(model).summary()
