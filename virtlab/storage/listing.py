@@ -85,7 +85,8 @@ def _head(node: Node, depth: int, *, folded: bool = False, shown: int = 0) -> _L
     if node.kind == "more":
         last = printable(node.name, 30)
         return _Line(f"{_INDENT * depth}… and {node.count:,} more like it, up to {last}")
-    remarks = [node.nx_class, node.storage, node.note]
+    same = f"the same as {node.same_as}" if node.same_as and node.kind != "link" else ""
+    remarks = [node.nx_class, node.storage, node.note, same]
     if node.value:
         remarks.insert(0, printable(f"= {node.value}", 60))
     if folded:

@@ -50,6 +50,8 @@ class Node:
         What is remarkable or wrong.
     faulty
         Whether the note tells of something that cannot be read.
+    same_as
+        The path under which the same object was described already, or a link's target.
     """
 
     path: str
@@ -63,6 +65,7 @@ class Node:
     attributes: dict[str, str] = field(default_factory=dict)
     note: str = ""
     faulty: bool = False
+    same_as: str = ""
     count: int = 1
     children: list[Node] = field(default_factory=list)
 
@@ -165,7 +168,7 @@ def _is_new(item: h5py.Group | h5py.Dataset, node: Node, walk: _Walk) -> bool:
     first = walk.seen.setdefault((info.fileno, info.addr), node.path)
     if first == node.path:
         return True
-    node.note = "; ".join(filter(None, [node.note, f"the same as {first}"]))
+    node.same_as = first
     node.attributes = {}  # listed there
     return False
 
@@ -205,7 +208,7 @@ def _soft_link(group: h5py.Group, target: str, path: str) -> Node:
         return Node(path, "broken", note=f"link to {target}, which is not there", faulty=True)
     described = describe_dataset(item) if isinstance(item, h5py.Dataset) else {}
     shown = {key: described[key] for key in ("shape", "dtype", "units") if key in described}
-    return Node(path, "link", note=f"link to {target}", **shown)
+    return Node(path, "link", note=f"link to {target}", same_as=item.name, **shown)
 
 
 def _representatives(group: h5py.Group, names: Sequence[str], most: int) -> list[tuple[str, int]]:
