@@ -316,7 +316,7 @@ def test_same_names_in_two_groups_get_names_of_their_own(lab, tmp_path, rng):
 
 
 @settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(
     st.lists(
@@ -345,6 +345,14 @@ def test_whatever_stands_in_a_file_the_starter_is_valid(tmp_path, names, units):
     assert {each.path for each in found.parameters.values()} == {
         f"parameters/{name}" for name in names[:2]
     }
+
+
+def test_data_that_are_too_large_to_look_at_are_named_all_the_same(lab, rng):
+    with h5py.File(lab, "w") as file:
+        file["parameters/a"] = rng.random(20)
+        file.create_dataset("measurements/huge", (20, 2**20, 2**20), "f8", chunks=(1, 64, 64))
+    found = tomllib.loads(starter([lab]))
+    assert len(found["measurements"]["huge"]["dims"]) == 2
 
 
 def test_nothing_to_make_a_starter_of_is_said_with_what_was_found(lab):

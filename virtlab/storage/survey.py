@@ -5,6 +5,7 @@ Values are looked at only as far as is needed to tell a setting from a result.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -154,10 +155,11 @@ def survey(path: Path) -> Survey:
 
 def hint_of(path: str) -> Hint:
     """Guess a role from the names of the groups around something, the nearest first."""
-    hints = [_word_hint(part) for part in reversed(path.split("/")[:-1])]
-    if "ignore" in hints or _word_hint(path.rsplit("/", 1)[-1]) == "ignore":
+    *groups, leaf = path.split("/")
+    hints = [hint for hint in map(_word_hint, reversed(groups)) if hint]
+    if "ignore" in hints or (not hints and _word_hint(leaf) == "ignore"):
         return "ignore"
-    return next((hint for hint in hints if hint), "")
+    return hints[0] if hints else ""
 
 
 def _word_hint(name: str) -> Hint:
@@ -210,9 +212,8 @@ def _series(
         if len(shape) == 1 and shape[0] <= _MOST_VALUES:
             raw = read_array(file, path)
             values, units = np.asarray(raw.values), units or raw.units or ""
-        elif len(shape) > 1:
-            rows = max(1, _MOST_VALUES // max(1, int(np.prod(shape[1:]))))
-            values = np.asarray(file[path][:rows])
+        elif len(shape) > 1 and math.prod(shape[1:]) <= _MOST_VALUES:
+            values = np.asarray(file[path][: _MOST_VALUES // max(1, math.prod(shape[1:]))])
     except (DataError, OSError, TypeError, ValueError):
         values = np.empty(0)  # described all the same; the reader will say what is wrong
     kind = values.dtype.kind if values.size else dtype.kind
