@@ -246,7 +246,7 @@ def _virtual_lines(inspection: Inspection) -> list[str]:
     width = max((len(name) for key in ("coords", "measurements") for name in about[key]), default=0)
     for title in ("coords", "measurements"):
         for number, (name, one) in enumerate(about[title].items()):
-            along = f"({', '.join(one['dims'])})" if one["dims"] != [name] else ""
+            along = f"({', '.join(one['dims'])})" if one["dims"] not in ([], [name]) else ""
             cells = [name.ljust(width), one["dtype"].ljust(7), one["units"], along]
             text = "  ".join(cell for cell in [*cells, one.get("values", "")] if cell)
             lines.append(printable(f"{'' if number else title:<14}{text}", 160))
