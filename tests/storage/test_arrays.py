@@ -191,6 +191,16 @@ def test_refuses_damaged_values(tmp_path):
         refuses(file, "a", "'/a': its values are damaged and cannot be read")
 
 
+def test_refuses_damaged_attributes(tmp_path):
+    path = tmp_path / "lab.h5"
+    with h5py.File(path, "w") as file:
+        file["a"] = np.arange(3.0)
+        file["a"].attrs["units"] = "mV"
+    path.write_bytes(path.read_bytes().replace(b"GCOL", b"GCOX"))
+    with h5py.File(path) as file:
+        refuses(file, "a", "'a': the file is damaged here", "copy it again")
+
+
 def test_reads_compressed_values(file):
     hdf5plugin = pytest.importorskip("hdf5plugin")
     for name, filters in (("zstd", hdf5plugin.Zstd()), ("blosc", hdf5plugin.Blosc())):

@@ -36,6 +36,15 @@ def read_array(base: h5py.Group, path: str) -> RawArray:
         Nothing stands there, or what stands there is no array of numbers or text, or its
         bytes are kept outside the file or cannot be decompressed.
     """
+    try:
+        return _read_path(base, path)
+    except (OSError, RuntimeError) as error:
+        raise DataError(
+            f"{place(base)}: {path!r}: the file is damaged here ({error}); copy it again"
+        ) from error
+
+
+def _read_path(base: h5py.Group, path: str) -> RawArray:
     address = locate(base, path)
     where = f"{place(base)}: {address.text!r}"
     if address.attribute is not None:
