@@ -43,7 +43,8 @@ class Domain:
 def verdicts(distance: NDArray[np.float64]) -> NDArray[np.object_]:
     """``inside``, ``edge`` or ``outside`` for each distance."""
     grade = (distance > 1 + 1e-6).astype(int) + (distance > EDGE + 1e-6)
-    return np.array(VERDICTS, dtype=object)[grade]
+    named: NDArray[np.object_] = np.array(VERDICTS, dtype=object)[grade]
+    return named
 
 
 def learn_domain(conditions: Floats, rng: np.random.Generator) -> Domain:

@@ -52,9 +52,9 @@ def setting_key(values: Mapping[str, float | str]) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little")
 
 
-def member_of(key: int, trial: NDArray[np.int64], members: int) -> NDArray[np.int64]:
-    """Which member draws each trial: all in turn, starting where the setting says."""
-    return (trial + key % members) % members
+def member_of(key: int, trial: NDArray[np.int64], members: int) -> NDArray[np.int16]:
+    """Tell which member draws each trial: all in turn, starting where the setting says."""
+    return ((trial + key % members) % members).astype(np.int16)
 
 
 class Runtime:
@@ -109,7 +109,7 @@ class Runtime:
         total = sum(run.count for run in runs)
         uniform = np.empty((total, self._uniforms), np.float32)
         normal = np.empty((total, self._normals), np.float32)
-        setting, member = np.empty(total, np.int64), np.empty(total, np.int64)
+        setting, member = np.empty(total, np.int64), np.empty(total, np.int16)
         at = 0
         for run in runs:
             here = slice(at, at + run.count)
@@ -135,7 +135,7 @@ class Runtime:
         self,
         parameters: Floats,
         setting: NDArray[np.int64],
-        member: NDArray[np.int64],
+        member: NDArray[np.int16],
         uniform: Floats,
         normal: Floats,
     ) -> tuple[Floats, Floats]:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from virtlab.trials import MISSING_CATEGORY, Measurement
+from virtlab.trials import Measurement
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -149,26 +149,24 @@ def fit_columns(trials: xr.Dataset, measurements: Sequence[Measurement]) -> tupl
 
 
 def column_to_dict(column: Column) -> dict[str, Any]:
-    """For the manifest."""
-    return asdict(column)
+    """For the manifest; limits as text, since JSON knows no infinity."""
+    found = asdict(column) | {"limits": [repr(limit) for limit in column.limits]}
+    found["measurement"]["support"] = [repr(limit) for limit in column.measurement.support]
+    return found
 
 
 def column_from_dict(found: Mapping[str, Any]) -> Column:
     """From the manifest."""
-    fields = {key: tuple(v) if isinstance(v, list) else v for key, v in found.items()}
-    raw = fields.pop("measurement")
-    measurement = Measurement(
-        **{key: tuple(v) if isinstance(v, list) else v for key, v in raw.items()}
-    )
-    return Column(measurement=measurement, **fields)
+    raw = _with_tuples(found["measurement"])
+    raw["support"] = tuple(float(limit) for limit in raw["support"])
+    fields = _with_tuples(found) | {"measurement": Measurement(**raw)}
+    fields["limits"] = tuple(float(limit) for limit in fields["limits"])
+    return Column(**fields)
 
 
-def is_missing(values: NDArray[Any], measurement: Measurement) -> NDArray[np.bool_]:
-    """Which entries of a measurement are missing."""
-    if measurement.kind == "categorical":
-        missing: NDArray[np.bool_] = values == MISSING_CATEGORY
-        return missing
-    return ~np.isfinite(values.astype(np.float64))
+def _with_tuples(found: Mapping[str, Any]) -> dict[str, Any]:
+    """JSON knows lists only."""
+    return {key: tuple(v) if isinstance(v, list) else v for key, v in found.items()}
 
 
 def _find_atoms(seen: NDArray[np.float64], support: tuple[float, float]) -> tuple[float, ...]:

@@ -6,13 +6,16 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
+import click
+
+from virtlab.cli.noise import without_library_noise
 from virtlab.cli.output import plain, say
 
 if TYPE_CHECKING:
-    from virtlab.training import Progress
+    from virtlab.progress import Progress
 
 Report = Callable[["Progress"], None]
 
@@ -31,13 +34,16 @@ def showing(first: str, *, quiet: bool) -> Iterator[Report | None]:
     quiet
         Show nothing; yields None.
     """
-    if quiet:
-        yield None
-    elif sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
-        with _bar(first) as report:
-            yield report
-    else:
-        yield _lines(first)
+    context = click.get_current_context(silent=True)
+    debug = context is not None and bool(context.find_root().obj)
+    with nullcontext() if debug else without_library_noise():
+        if quiet:
+            yield None
+        elif sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
+            with _bar(first) as report:
+                yield report
+        else:
+            yield _lines(first)
 
 
 def _lines(first: str, clock: Callable[[], float] = time.monotonic) -> Report:

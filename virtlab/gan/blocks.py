@@ -64,7 +64,8 @@ class Layout:
         if not self.values:
             return np.zeros(0, np.float32)
         inside, _ = np.linalg.qr(self.basis.T.astype(np.float64))
-        return ((inside**2).sum(axis=1) < 1 - 1e-6).astype(np.float32)
+        outside: Floats = ((inside**2).sum(axis=1) < 1 - 1e-6).astype(np.float32)
+        return outside
 
 
 @dataclass(frozen=True)

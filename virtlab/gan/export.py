@@ -45,9 +45,7 @@ def export(fit: Fit) -> bytes:
             rows(TRIAL_ROWS, generator.normals, "normal"),
         ]
     )
-    def trial(
-        parameters: tf.Tensor, uniform: tf.Tensor, normal: tf.Tensor
-    ) -> dict[str, tf.Tensor]:
+    def trial(parameters: tf.Tensor, uniform: tf.Tensor, normal: tf.Tensor) -> dict[str, tf.Tensor]:
         values, levels = generator.trial_part(module.weights, parameters, uniform, normal)
         drawn = {"values": values}
         if generator.layout.levels:

@@ -8,6 +8,7 @@ average, to checkpoint and to name in a file.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 import numpy as np
 import tensorflow as tf
@@ -30,7 +31,7 @@ def init_dense(
     `last` scales the final layer; 0 makes a stack that starts as the zero function.
     """
     weights: dict[str, Floats] = {}
-    for i, (inputs, outputs) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
+    for i, (inputs, outputs) in enumerate(pairwise(sizes)):
         scale = last if i == len(sizes) - 2 else 1.0
         w = rng.standard_normal((members, inputs, outputs)) * np.sqrt(1.6 / max(inputs, 1))
         weights[f"{name}.{i}.w"] = (scale * w).astype(np.float32)

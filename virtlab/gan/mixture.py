@@ -227,9 +227,7 @@ class Mixture:
         return apply_levels(values, levels, layout), levels
 
 
-def draw_levels(
-    logits: tf.Tensor, gumbel: tf.Tensor, layout: Layout, *, slope: bool
-) -> tf.Tensor:
+def draw_levels(logits: tf.Tensor, gumbel: tf.Tensor, layout: Layout, *, slope: bool) -> tf.Tensor:
     """One-hot levels of every code, side by side, ``(member, row, level)``."""
     drawn, at = [], 0
     for levels in layout.levels:

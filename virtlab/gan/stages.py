@@ -53,8 +53,8 @@ class Minibatches:
         index = tf.gather(tf.constant(self.folds.train), place, batch_dims=1)
         noise = None
         if self.data.layout.step.any():
-            shape = (*shape, self.data.layout.values)
-            noise = tf.random.stateless_uniform(shape, (self.seed, step * 8 + 1), -0.5, 0.5)
+            wide = (*shape, self.data.layout.values)
+            noise = tf.random.stateless_uniform(wide, (self.seed, step * 8 + 1), -0.5, 0.5)
         return self.data.rows(index, noise)
 
 

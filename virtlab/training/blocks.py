@@ -54,7 +54,8 @@ def _basis(values: Floats, observed: Floats) -> Floats:
     share = np.cumsum(singular**2) / max((singular**2).sum(), 1e-300)
     most = max(1, min(MOST_FEATURES, n // 4, int(np.searchsorted(share, SHARE_KEPT)) + 1))
     basis = singular[:most, None] / np.sqrt(n) * components[:most]
-    return basis.astype(np.float32)
+    scaled: Floats = basis.astype(np.float32)
+    return scaled
 
 
 def _layout(columns: Sequence[Column], bases: Sequence[Floats]) -> Layout:
@@ -79,7 +80,6 @@ def _layout(columns: Sequence[Column], bases: Sequence[Floats]) -> Layout:
             replaces[level + 1 : level + column.levels, at] = 1
         row, at, level = row + len(block), at + column.values, level + column.levels
     return Layout(
-        mean=np.zeros(width, np.float32),
         basis=basis,
         weight=weight,
         levels=levels,

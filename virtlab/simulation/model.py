@@ -1,0 +1,211 @@
+"""A trained model: what it is, how far it can be trusted, and its virtual trials."""
+
+from __future__ import annotations
+
+import html
+import os
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from virtlab import plugins
+from virtlab.conditioning import Parameter, Settings, condition
+from virtlab.design import Design, design_from
+from virtlab.domain import Domain
+from virtlab.errors import ModelFileError
+from virtlab.modelfile import GENERATOR, REFERENCE, ModelFile, read_model
+from virtlab.runtime import Runtime
+from virtlab.scaling import Column, column_from_dict
+from virtlab.trials import Measurement
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+
+class Model:
+    """A model file, loaded; made by `load` and `virtlab.train`."""
+
+    def __init__(self, file: ModelFile) -> None:
+        self.file = file
+        self.manifest: Mapping[str, Any] = file.manifest
+        try:
+            self.parameters = tuple(_parameter(p) for p in self.manifest["parameters"])
+            self.columns: tuple[Column, ...] = tuple(
+                column_from_dict(column) for column in self.manifest["columns"]
+            )
+            features = self.manifest["features"]
+            self._center = np.array(features["center"], np.float32)
+            self._scale = np.array(features["scale"], np.float32)
+            self._conditioner = self.manifest["conditioner"]
+            self.scores: Mapping[str, Mapping[str, Any]] = self.manifest["scores"]
+        except (KeyError, TypeError, ValueError) as error:
+            raise ModelFileError(
+                f"{file.path}: its manifest.json lacks or garbles {error}; train again"
+            ) from error
+
+    @property
+    def measurements(self) -> tuple[Measurement, ...]:
+        """What a virtual trial yields."""
+        return tuple(column.measurement for column in self.columns)
+
+    @cached_property
+    def runtime(self) -> Runtime:
+        """The generator, ready to run."""
+        try:
+            return Runtime(self.file.member(GENERATOR))
+        except ModelFileError as error:
+            raise ModelFileError(f"{self.file.path}: {error}") from error
+
+    @cached_property
+    def domain(self) -> Domain:
+        """The settings that it was trained on."""
+        reference = self.file.arrays(REFERENCE)["conditions"]
+        return Domain(reference, float(self.manifest["domain"]["reach"]))
+
+    def conditions(self, settings: Settings) -> NDArray[np.float32]:
+        """Encode and standardise settings as in training, ``(setting, feature)``.
+
+        Raises
+        ------
+        PluginError
+            The conditioner is missing, or another version than the model was trained with.
+        SettingError
+            A setting is impossible.
+        """
+        made_with = self._conditioner
+        plugins.check_version(made_with["name"], made_with["distribution"], made_with["version"])
+        conditioner = plugins.conditioner(made_with["name"])
+        encoded = condition(conditioner, settings, self.parameters, made_with["options"])
+        if list(encoded.labels) != self.manifest["features"]["labels"]:
+            raise ModelFileError(
+                f"{self.file.path}: conditioner {made_with['name']!r} now makes the features "
+                f"{', '.join(encoded.labels)}; the model knows "
+                f"{', '.join(self.manifest['features']['labels'])}; train again"
+            )
+        return (encoded.values - self._center) / self._scale
+
+    def simulate(
+        self,
+        settings: Mapping[str, Any] | Design,
+        *,
+        trials: int = 100,
+        seed: int = 0,
+    ) -> xr.Dataset:
+        """Simulate virtual trials.
+
+        Parameters
+        ----------
+        settings
+            One value or a sequence of values per parameter: all combinations are simulated;
+            or a `virtlab.design.Design`.
+        trials
+            Virtual trials per setting.
+        seed
+            0 to 2^63 - 1. The same seed, setting and trial give the same bytes, whatever else
+            is simulated.
+
+        Returns
+        -------
+        xr.Dataset
+            Dims: one per parameter that varies (or ``setting``), ``trial``, then each
+            measurement's own.
+
+        Raises
+        ------
+        SettingError
+            A setting is impossible, or a parameter is missing.
+        """
+        from virtlab.simulation.dataset import make_dataset
+        from virtlab.simulation.drawing import draw
+
+        design = (
+            settings if isinstance(settings, Design) else design_from(settings, self.parameters)
+        )
+        return make_dataset(self, design, draw(self, design, trials=trials, seed=seed), seed=seed)
+
+    def summary(self) -> str:
+        """What it was trained on, its held-out scores and their verdict, as text."""
+        data, training = self.manifest["data"], self.manifest["training"]
+        lines = [
+            f"{self.manifest['experiment']['name']}: {data['trials']:,} trials at "
+            f"{data['settings']:,} settings, {training['members']} members, "
+            f"preset {training['preset']}, kept after {training['stage']} ({training['ended']})",
+            "parameters: " + ", ".join(_shown(p) for p in self.manifest["parameters"]),
+            "",
+            *_score_table(self.columns, self.scores),
+            "",
+            "Scores are CRPS (energy score) on settings that the judging networks never saw, in",
+            "the measurement's unit; lower is better, the replicate floor is what noise allows.",
+        ]
+        dropped = data["dropped_trials"]
+        missing = {name: count for name, count in data["missing"].items() if count}
+        if dropped or missing:
+            told = ", ".join(f"{name} {count:,}" for name, count in missing.items()) or "none"
+            lines.append(f"{dropped:,} trials dropped; missing values: {told}")
+        return "\n".join(lines + [f"note: {said}" for said in self.manifest["verdict"]])
+
+    def __repr__(self) -> str:
+        return f"<virtlab.Model {self.file.path.name}>\n{self.summary()}"
+
+    def _repr_html_(self) -> str:
+        name = html.escape(self.file.path.name)
+        return f"<b>virtlab.Model {name}</b><pre>{html.escape(self.summary())}</pre>"
+
+
+def load(path: str | os.PathLike[str]) -> Model:
+    """Load a model file.
+
+    Raises
+    ------
+    ModelFileError
+        It is missing, no model file, damaged, altered, or of a newer format.
+    """
+    return Model(read_model(Path(path)))
+
+
+def _parameter(found: Mapping[str, Any]) -> Parameter:
+    fields = {key: value for key, value in found.items() if key != "range"}
+    bounds = fields.pop("bounds")
+    categories = tuple(fields.pop("categories"))
+    return Parameter(
+        **fields,
+        bounds=None if bounds is None else (float(bounds[0]), float(bounds[1])),
+        categories=categories,
+    )
+
+
+def _shown(parameter: Mapping[str, Any]) -> str:
+    """One parameter with its range in the training data."""
+    if parameter["kind"] == "categorical":
+        names = parameter["categories"]
+        more = f", … {len(names)} in all" if len(names) > 4 else ""
+        return f"{parameter['name']} ({', '.join(names[:4])}{more})"
+    low, high = parameter["range"]
+    unit = "" if parameter["units"] in ("", "1") else f" {parameter['units']}"
+    return f"{parameter['name']} {low:g} to {high:g}{unit}"
+
+
+def _score_table(columns: tuple[Column, ...], scores: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Held-out scores, a line per measurement."""
+    heads = ("measurement", "unit", "model", "marginal", "nearest", "floor", "50 %", "90 %")
+    rows: list[tuple[str, ...]] = [heads]
+    for column in columns:
+        score = scores[column.measurement.name]
+        cells = [f"{score[key]:.4g}" for key in ("model", "marginal", "nearest")]
+        cells.append("-" if score["floor"] is None else f"{score['floor']:.4g}")
+        for key in ("coverage_50", "coverage_90"):
+            cells.append("-" if score[key] is None else f"{score[key]:.0%}")
+        unit = column.measurement.units or "-"
+        rows.append((column.measurement.name, unit, *cells))
+    widths = [max(len(row[i]) for row in rows) for i in range(len(heads))]
+    return [
+        "  ".join(
+            cell.ljust(width) if i < 2 else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]

@@ -1,0 +1,194 @@
+"""How far a fit can be trusted: held-out scores beside the noise floor and simpler models."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from virtlab import scores
+from virtlab.gan.blocks import Blocks
+from virtlab.gan.fit import Fit
+from virtlab.gan.predict import HeldOut, held_out_draws
+from virtlab.scaling import Column
+from virtlab.training.calibration import max_rows, value_slices
+
+Array = NDArray[np.float64]
+
+DRAWS = 100
+FEW_SETTINGS = 20
+LEVELS = (0.5, 0.9)
+
+
+def assess(
+    fit: Fit, blocks: Blocks, columns: Sequence[Column], *, seed: int
+) -> dict[str, dict[str, Any]]:
+    """Score every measurement on settings that the judging members never saw.
+
+    Returns
+    -------
+    scores
+        Per measurement, in its own unit (a category: the share of mistaken draws): ``model``,
+        ``marginal`` (training trials whatever the setting), ``nearest`` (trials of the nearest
+        training settings), ``floor`` (replicates against each other; None without
+        replicates), ``coverage_50`` and ``coverage_90`` (None for a category), and ``trials``.
+    """
+    held = held_out_draws(fit, blocks, draws=DRAWS, max_rows=max_rows(blocks, DRAWS), seed=seed)
+    rng = np.random.default_rng(seed)
+    # The fold of a member's first shuffle: the baselines learn what that member learned.
+    baselines = {
+        "marginal": _resampled(fit, blocks, held.rows, rng, near=False),
+        "nearest": _resampled(fit, blocks, held.rows, rng, near=True),
+    }
+    found, code = {}, 0
+    slices = value_slices(columns)
+    for column in columns:
+        here = slices.get(column.measurement.name, slice(0, 0))
+        levels = _levels(held, blocks, code) if column.levels else None
+        real_codes = blocks.codes[:, code] if column.levels else None
+        code += bool(column.levels)
+        real = _physical(column, blocks.values[:, here], blocks.observed[:, here], real_codes)
+        drawn = np.stack(
+            [
+                _physical(
+                    column, held.values[i, :, here], None, None if levels is None else levels[i]
+                )
+                for i in range(len(held.values))
+            ]
+        )
+        found[column.measurement.name] = _score(
+            column, drawn, real, held.rows, baselines, blocks, rng
+        )
+    return found
+
+
+def _score(
+    column: Column,
+    drawn: Array,
+    real: Array,
+    rows: NDArray[np.int64],
+    baselines: dict[str, NDArray[np.int64]],
+    blocks: Blocks,
+    rng: np.random.Generator,
+) -> dict[str, Any]:
+    """One measurement's scores."""
+    seen = ~np.isnan(real[rows]).all(axis=1)
+    rows, drawn = rows[seen], drawn[:, seen]
+
+    def mean(draws: Array) -> float:
+        return float(np.nanmean(scores.energy_scores(draws, real[rows])))
+
+    found: dict[str, Any] = {"model": mean(drawn), "trials": len(rows)}
+    found |= {name: mean(real[index[:, seen]]) for name, index in baselines.items()}
+    floor = scores.replicate_floor(real, blocks.setting)
+    found["floor"] = None if math.isnan(floor) else floor
+    rank = scores.ranks(drawn, real[rows], rng)
+    for level in LEVELS:
+        covered = scores.coverage(rank, level)
+        categorical = column.measurement.kind == "categorical"
+        found[f"coverage_{level:.0%}".rstrip("%")] = None if categorical else covered
+    return found
+
+
+def _physical(
+    column: Column,
+    values: NDArray[np.float32],
+    observed: NDArray[np.float32] | None,
+    codes: NDArray[Any] | None,
+) -> Array:
+    """A measurement in its own unit, ``(trial, value)``; a category as one-hot halves.
+
+    Two different categories are a distance of 1 apart in the root mean square.
+    """
+    if column.measurement.kind == "categorical":
+        assert codes is not None
+        hot: Array = np.eye(column.levels)[np.maximum(codes, 0)] * math.sqrt(column.levels / 2)
+        hot[codes < 0] = np.nan
+        return hot
+    shaped = column.scale_up(values, None if codes is None else np.maximum(codes, 0))
+    physical: Array = np.array(shaped.reshape(len(values), -1), np.float64)
+    if observed is not None:
+        physical[observed == 0] = np.nan
+    return physical
+
+
+def _levels(held: HeldOut, blocks: Blocks, code: int) -> NDArray[np.int64]:
+    """Drawn level of one code, ``(draw, row)``."""
+    start = sum(blocks.layout.levels[:code])
+    piece = held.levels[..., start : start + blocks.layout.levels[code]]
+    drawn: NDArray[np.int64] = piece.argmax(axis=-1)
+    return drawn
+
+
+def _resampled(
+    fit: Fit,
+    blocks: Blocks,
+    rows: NDArray[np.int64],
+    rng: np.random.Generator,
+    *,
+    near: bool,
+) -> NDArray[np.int64]:
+    """Training trials to stand in for draws, ``(draw, row)``: any, or of the nearest settings.
+
+    Each held-out trial draws only from what a member that held it out was trained on.
+    """
+    found = np.zeros((DRAWS, len(rows)), np.int64)
+    place = {int(row): i for i, row in enumerate(rows)}
+    for member in reversed(range(fit.folds.members)):
+        train = fit.folds.train[member, : fit.folds.train_count[member]]
+        own = fit.folds.held[member, : fit.folds.held_count[member]]
+        mine = np.array([row for row in own if int(row) in place], np.int64)
+        if not len(mine):
+            continue
+        at = [place[int(row)] for row in mine]
+        if not near:
+            found[:, at] = rng.choice(train, (DRAWS, len(mine)))
+            continue
+        count = min(len(train), max(5, round(math.sqrt(len(train)))))
+        neighbours = _neighbours(blocks.conditions[mine], blocks.conditions[train], count)
+        pick = rng.integers(0, count, (DRAWS, len(mine)))
+        found[:, at] = train[neighbours[np.arange(len(mine)), pick]]
+    return found
+
+
+def _neighbours(
+    rows: NDArray[np.float32], reference: NDArray[np.float32], count: int
+) -> NDArray[np.int64]:
+    """Indices of the nearest reference rows, ``(row, count)``."""
+    from sklearn.neighbors import NearestNeighbors
+
+    found: NDArray[np.int64] = (
+        NearestNeighbors(n_neighbors=count).fit(reference).kneighbors(rows, return_distance=False)
+    )
+    return found
+
+
+def verdict(found: dict[str, dict[str, Any]], fit: Fit, settings: int) -> list[str]:
+    """What the scores mean, one sentence each; the bad first."""
+    said = []
+    if fit.ended == "interrupted":
+        said.append("training was interrupted: longer training may do better")
+    for name, score in found.items():
+        best = min(("marginal", "nearest"), key=lambda other: score[other])
+        if score["model"] >= score[best]:
+            other = {
+                "marginal": "ignoring the parameters",
+                "nearest": "resampling the nearest settings",
+            }[best]
+            said.append(
+                f"{name}: {other} does as well on held-out settings "
+                f"({score[best]:.4g} against {score['model']:.4g}): prefer it"
+            )
+        if score["floor"] is None:
+            said.append(
+                f"{name}: no setting was repeated: how much of its spread is noise cannot be told"
+            )
+        covered = score["coverage_90"]
+        if covered is not None and abs(covered - 0.9) > 0.08:
+            said.append(f"{name}: intervals stated as 90 % held {covered:.0%} on held-out settings")
+    if settings < FEW_SETTINGS:
+        said.append(f"only {settings} settings: held-out scores are themselves uncertain")
+    return said
