@@ -9,7 +9,7 @@ import pytest
 
 from virtlab.cli import progress
 from virtlab.cli.progress import duration, showing
-from virtlab.training import Progress
+from virtlab.progress import Progress
 
 
 class Clock:

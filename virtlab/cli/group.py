@@ -75,12 +75,13 @@ class Commands(click.Group):
         given = list(sys.argv[1:] if args is None else args)
         arguments = [argument for argument in given if argument != "--debug"]
         prog_name = prog_name or self.name
-        extra["color"] = wants_color()
+        debug = len(arguments) < len(given)
+        extra |= {"color": wants_color(), "obj": debug}
         if not standalone_mode:
             return super().main(arguments, prog_name, complete_var, False, **extra)
         try:
             code = super().main(arguments, prog_name, complete_var, False, **extra)
             sys.stdout.flush()
         except Exception as error:  # the one place where an error becomes text
-            code = fail(error, debug=len(arguments) < len(given))
+            code = fail(error, debug=debug)
         sys.exit(code if isinstance(code, int) else 0)

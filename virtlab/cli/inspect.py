@@ -25,8 +25,11 @@ def inspect(file: Path, as_json: bool) -> None:
     emit(found.to_dict(), lines, as_json=as_json)
 
 
-def _summary(model: Path) -> str:
-    """Say what a model was trained on and how good it is; loading checks its checksums."""
+def _summary(path: Path) -> str:
+    """Say what a model was trained on and how good it is; refuse one that was altered."""
     from virtlab.simulation import load
 
-    return load(model).summary()
+    model = load(path)
+    for member in model.manifest["members"]:
+        model.file.member(member)  # compares its checksum
+    return model.summary()

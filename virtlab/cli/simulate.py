@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     help="Where to write, .nc or .zarr; wins over PARAMS.",
 )
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Wins over PARAMS.")
-@click.option("--trials", type=click.IntRange(1, 10**9), help="Trials per setting; wins over PARAMS.")
+@click.option(
+    "--trials", type=click.IntRange(1, 10**9), help="Trials per setting; wins over PARAMS."
+)
 @click.option("--dry-run", is_flag=True, help="Only say how much would be simulated.")
 @click.option("--force", is_flag=True, help="Replace an output that is there.")
 @as_json_option

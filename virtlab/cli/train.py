@@ -44,4 +44,6 @@ def train(
         model = train_model(
             experiment, output=output, seed=seed, resume=resume, force=force, report=report
         )
-    emit({"scores": model.scores}, [model.summary()], as_json=as_json)
+    path = model.file.path
+    data = {"model": path, "scores": model.scores, "verdict": model.manifest["verdict"]}
+    emit(data, [model.summary(), f"written to {path}"], as_json=as_json)
