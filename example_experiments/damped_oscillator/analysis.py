@@ -1,7 +1,7 @@
 """Real beside virtual: `python analysis.py` draws ``real_beside_virtual.png``.
 
 Opens ``virtual.nc`` (``virtlab simulate params.toml``) with xarray and the lab files with
-virtlab. One column per spring; the bench never held the spring of 38 N/m. There, fresh shots of
+virtlab. One column per spring; the bench never held the spring of 40 N/m. There, fresh shots of
 the physics are drawn instead: the model has seen none of them.
 """
 
@@ -18,7 +18,7 @@ import xarray as xr
 import virtlab
 
 HERE = Path(__file__).parent
-SPRINGS, DRAG, RELEASE = (30.0, 38.0, 60.0), 0.5, 16.0
+SPRINGS, DRAG, RELEASE = (20.0, 40.0, 80.0), 0.4, 20.0
 REAL, FRESH, VIRTUAL = "#1b1b1b", "#b1560f", "#2b6cb0"
 
 

@@ -1,7 +1,7 @@
 """The damped oscillator's lab: physics in place of a laboratory.
 
 A mass hangs on a spring in oil. A latch holds it off its rest position, lets go, and a camera
-follows it for two seconds. No two shots at one setting are alike:
+follows it for 1.28 s. No two shots at one setting are alike:
 
 - the latch drags the mass along a little, and at low spring force it often sticks and lets go
   late, so that shots come in two kinds;
@@ -28,16 +28,16 @@ from numpy.typing import NDArray
 
 LAB = Path(__file__).parent / "lab"
 SEED = 20
-STIFFNESS = (20.0, 30.0, 45.0, 60.0, 80.0)  # N/m
-DRAG = (0.2, 0.5, 1.2, 3.0)  # kg/s
-RELEASE = (8.0, 16.0, 24.0)  # mm
+STIFFNESS = (20.0, 23.0, 27.0, 32.0, 37.0, 43.0, 50.0, 59.0, 69.0, 80.0)  # N/m
+DRAG = (0.4, 1.0, 2.5)  # kg/s
+RELEASE = (10.0, 20.0)  # mm
 REPLICATES = 10
 DAYS = ("monday", "tuesday")
 
 MASS = 0.25  # kg
 HARDENING = 120.0  # 1/m², of the spring: force = stiffness x (1 + HARDENING x²)
 HUM = 2.0  # Hz
-SAMPLES, SUBSTEPS, DURATION = 64, 16, 2.0  # samples, integration steps per sample, s
+SAMPLES, SUBSTEPS, DURATION = 64, 10, 1.28  # samples, integration steps per sample, s
 TIME = np.arange(SAMPLES) * DURATION / SAMPLES
 
 Array = NDArray[np.float64]
@@ -63,11 +63,11 @@ def run_shots(
     shots = len(stiffness)
     start = release * 1e-3 * rng.normal(1.0, 0.03, shots)
     thickness = drag * rng.lognormal(0.0, 0.12, shots)
-    hum = rng.rayleigh(0.08, shots)  # m/s²
+    hum = rng.rayleigh(0.12, shots)  # m/s²
     phase = rng.uniform(0.0, 2 * np.pi, shots)
     force = stiffness * release * 1e-3
-    sticks = rng.random(shots) < 0.6 / (1 + np.exp((force - 0.5) / 0.15))
-    let_go = np.where(sticks, rng.normal(0.30, 0.03, shots), rng.exponential(0.015, shots))
+    sticks = rng.random(shots) < 0.5 / (1 + np.exp((force - 0.5) / 0.1))
+    let_go = np.where(sticks, rng.normal(0.20, 0.015, shots), rng.exponential(0.01, shots))
 
     def acceleration(x: Array, v: Array, t: float) -> Array:
         spring = stiffness * x * (1 + HARDENING * x**2)
@@ -117,8 +117,8 @@ def _write_day(
 ) -> None:
     path.parent.mkdir(exist_ok=True)
     with h5py.File(path, "w", libver="latest") as file:  # the newer layout is half the size
-        file.attrs["instrument"] = "spring bench 2, camera 32 frames/s"
-        time = file.create_dataset("axes/time", data=TIME.astype("f4"))
+        file.attrs["instrument"] = "spring bench 2, camera 50 frames/s"
+        time = file.create_dataset("axes/time", data=TIME)
         time.attrs["units"] = "s"
         for shot in shots:
             group = file.create_group(f"shots/{shot:04d}")

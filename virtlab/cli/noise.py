@@ -24,8 +24,7 @@ def without_library_noise() -> Iterator[None]:
     kept = sys.stderr
     kept.flush()
     saved = os.dup(STDERR)
-    # closefd: the wrapper is ours; the descriptor goes back to its place below
-    with open(saved, "w", buffering=1, encoding=kept.encoding, closefd=False) as stderr:
+    with open(saved, "w", buffering=1, encoding=kept.encoding) as stderr:  # noqa: PTH123
         sys.stderr = stderr
         with open(os.devnull, "w") as nowhere:  # noqa: PTH123
             os.dup2(nowhere.fileno(), STDERR)
@@ -34,7 +33,6 @@ def without_library_noise() -> Iterator[None]:
         finally:
             sys.stderr = kept
             os.dup2(saved, STDERR)
-    os.close(saved)
 
 
 def _is_own_stderr() -> bool:
