@@ -19,6 +19,8 @@ class Layout:
     basis
         Values are ``features @ basis``; shape ``(feature, value)``. The identity for
         scalars, principal components of unit variance for signals and images.
+    outside
+        Standard deviation of what the basis leaves of each value, ``(value,)``; 0: nothing.
     weight
         Weight of each value in the joint distance, shape ``(value,)``: measurements count
         alike however many values they have.
@@ -36,6 +38,7 @@ class Layout:
     """
 
     basis: Floats
+    outside: Floats
     weight: Floats
     levels: tuple[int, ...]
     atom: Floats
@@ -56,16 +59,12 @@ class Layout:
     @property
     def is_wide(self) -> bool:
         """Whether some values need noise of their own, outside the span of the basis."""
-        return self.values > self.features
+        return bool((self.outside > 0).any())
 
     @property
-    def outside(self) -> Floats:
-        """1 for values that the basis does not span, ``(value,)``."""
-        if not self.values:
-            return np.zeros(0, np.float32)
-        inside, _ = np.linalg.qr(self.basis.T.astype(np.float64))
-        outside: Floats = ((inside**2).sum(axis=1) < 1 - 1e-6).astype(np.float32)
-        return outside
+    def has_outside(self) -> Floats:
+        """1 for values that the basis leaves something of, ``(value,)``."""
+        return (self.outside > 0).astype(np.float32)
 
 
 @dataclass(frozen=True)

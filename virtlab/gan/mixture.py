@@ -23,6 +23,7 @@ from virtlab.gan.layers import Weights, dense, init_dense, leaky, swish
 
 LOG_2PI = float(np.log(2 * np.pi))
 MIN_SIGMA = 1e-3  # of a scaled standard deviation: what keeps likelihood finite on exact data
+UNIT = 0.54  # softplus of this is 1: sigmas start there
 HIDDEN_OUT = 16  # width of the setting's summary that the residual sees
 
 
@@ -125,12 +126,13 @@ class Mixture:
             return tf.reshape(x, tf.concat([lead, (k, *shape)], axis=0))
 
         parts["mean"] = by_component(parts["mean"], q)
-        parts["sigma"] = MIN_SIGMA + tf.nn.softplus(by_component(parts["sigma"], q) + 0.5)
+        parts["sigma"] = MIN_SIGMA + tf.nn.softplus(by_component(parts["sigma"], q) + UNIT)
         if q > 1:  # strictly lower triangular: each feature regresses on those before it
             lower = np.tril(np.ones((q, q), np.float32), -1)
             parts["regression"] = lower * by_component(parts["regression"], q, q)
         parts["codes"] = by_component(parts["codes"], sum(self.layout.levels))
-        parts["outside"] = MIN_SIGMA + tf.nn.softplus(parts["outside"] - 1.0)
+        if self.layout.is_wide:
+            parts["outside"] = MIN_SIGMA + tf.nn.softplus(parts["outside"] + UNIT)
         return parts
 
     def log_likelihood(
@@ -174,9 +176,10 @@ class Mixture:
             at += levels
         total = tf.reduce_logsumexp(component, axis=-1)
         if self.layout.is_wide:
-            s = p["outside"]
+            unit = np.where(self.layout.outside > 0, self.layout.outside, 1)
+            s = p["outside"] * unit
             noise = -0.5 * tf.square(outside / s) - tf.math.log(s) - LOG_2PI / 2
-            total += tf.reduce_sum(observed * self.layout.outside * noise, axis=-1)
+            total += tf.reduce_sum(observed * self.layout.has_outside * noise, axis=-1)
         return total
 
     def trial_part(
@@ -256,7 +259,9 @@ def winner(scores: tf.Tensor, *, slope: bool) -> tf.Tensor:
     On Gumbel-perturbed logits a draw; with `slope` it has the gradient of the softmax, so
     that training reaches the probabilities (straight-through, Jang et al. 2017).
     """
-    hard = tf.cast(scores >= tf.reduce_max(scores, axis=-1, keepdims=True), tf.float32)
+    # The first of equals alone: in float32 one draw in some ten million is a tie.
+    best = tf.argmax(scores, axis=-1, output_type=tf.int32)
+    hard = tf.one_hot(best, scores.shape[-1])
     if not slope:
         return hard
     soft = tf.nn.softmax(scores)
@@ -273,10 +278,12 @@ def _accumulate(regression: tf.Tensor, shock: tf.Tensor) -> tf.Tensor:
 
 
 def _outside(noise: tf.Tensor, layout: Layout) -> tf.Tensor:
-    """White noise with its part inside the span of the basis taken out."""
-    inside, _ = np.linalg.qr(layout.basis.T)
+    """White noise of unit width with its part inside the span of the basis taken out."""
+    inside, _ = np.linalg.qr(layout.basis.T.astype(np.float64))
+    width = np.sqrt(np.maximum(1 - (inside**2).sum(axis=1), 1e-6)).astype(np.float32)
     inside = inside.astype(np.float32)
-    return noise - tf.tensordot(tf.tensordot(noise, inside, 1), np.ascontiguousarray(inside.T), 1)
+    within = tf.tensordot(tf.tensordot(noise, inside, 1), np.ascontiguousarray(inside.T), 1)
+    return (noise - within) / width
 
 
 def _offset(pieces: tuple[tuple[str, int], ...], name: str) -> int:

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 FEW_VALUES = 8  # a signal this short needs no basis
 MOST_FEATURES = 16
-SHARE_KEPT = 0.995  # of the variance
+SHARE_KEPT = 0.99999  # of the variance: what is left is modelled as noise, channel by channel
+NOTHING_LEFT = 1e-4  # of a standard deviation
 
 
 def make_blocks(
@@ -43,33 +44,39 @@ def make_blocks(
     )
 
 
-def _basis(values: Floats, observed: Floats) -> Floats:
-    """Principal components of unit variance, ``(feature, value)``; the identity for a few."""
+def _basis(values: Floats, observed: Floats) -> tuple[Floats, Floats]:
+    """Principal components of unit variance, ``(feature, value)``, and what they leave.
+
+    The identity, which leaves nothing, for a few values.
+    """
     n, width = values.shape
     if width <= FEW_VALUES:
-        return np.eye(width, dtype=np.float32)
+        return np.eye(width, dtype=np.float32), np.zeros(width, np.float32)
     filled = np.where(observed > 0, values, 0).astype(np.float64)
     centered = filled - filled.mean(axis=0)
     _, singular, components = np.linalg.svd(centered, full_matrices=False)
     share = np.cumsum(singular**2) / max((singular**2).sum(), 1e-300)
     most = max(1, min(MOST_FEATURES, n // 4, int(np.searchsorted(share, SHARE_KEPT)) + 1))
     basis = singular[:most, None] / np.sqrt(n) * components[:most]
-    scaled: Floats = basis.astype(np.float32)
-    return scaled
+    inside = centered @ components[:most].T @ components[:most]
+    left = np.where(observed > 0, centered - inside, 0).std(axis=0)
+    return basis.astype(np.float32), np.where(left > NOTHING_LEFT, left, 0).astype(np.float32)
 
 
-def _layout(columns: Sequence[Column], bases: Sequence[Floats]) -> Layout:
+def _layout(columns: Sequence[Column], bases: Sequence[tuple[Floats, Floats]]) -> Layout:
     """Where everything stands in a row."""
     width = max(1, sum(column.values for column in columns))
     levels = tuple(column.levels for column in columns if column.levels)
-    basis = np.zeros((max(1, sum(len(b) for b in bases)), width), np.float32)
+    basis = np.zeros((max(1, sum(len(b) for b, _ in bases)), width), np.float32)
+    outside = np.zeros(width, np.float32)
     weight, step = np.zeros(width, np.float32), np.zeros(width, np.float32)
     atom = np.zeros((sum(levels), width), np.float32)
     replaces, level_weight = np.zeros_like(atom), np.zeros(sum(levels), np.float32)
     row = at = level = 0
-    for column, block in zip(columns, bases, strict=True):
+    for column, (block, left) in zip(columns, bases, strict=True):
         here = slice(at, at + column.values)
         basis[row : row + len(block), here] = block
+        outside[here] = left
         weight[here] = 1 / np.sqrt(max(column.values, 1))
         step[here] = column.step
         if column.measurement.kind == "categorical":
@@ -81,6 +88,7 @@ def _layout(columns: Sequence[Column], bases: Sequence[Floats]) -> Layout:
         row, at, level = row + len(block), at + column.values, level + column.levels
     return Layout(
         basis=basis,
+        outside=outside,
         weight=weight,
         levels=levels,
         atom=atom,
