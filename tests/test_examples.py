@@ -1,5 +1,6 @@
 """The examples' labs: what was committed is what their physics gives, and virtlab reads it."""
 
+import os
 import runpy
 import shutil
 import subprocess
@@ -8,9 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import xarray as xr
 
-from virtlab import open_trials
+from virtlab import load, open_trials
 from virtlab.config import read_params
+from virtlab.storage import data_digest
 
 EXAMPLES = Path(__file__).parents[1] / "example_experiments"
 NAMES = sorted(path.parent.name for path in EXAMPLES.glob("*/experiment.toml"))
@@ -84,3 +87,55 @@ def test_yields_are_zero_where_the_mixture_is_solid_and_never_above_100():
     assert percent.max() == 100
     assert (percent == 0)[(trials.appearance == "solid").values].mean() > 0.95
     assert percent[(percent > 0).values].min() >= 1  # the detection limit
+
+
+@pytest.fixture
+def simulated(tmp_path):
+    """A copy of the oscillator in which its README's commands were followed."""
+    folder = tmp_path / "oscillator"
+    shutil.copytree(EXAMPLES / "damped_oscillator", folder, ignore=shutil.ignore_patterns("*.nc"))
+    command = [sys.executable, "-m", "virtlab", "simulate", "params.toml"]
+    subprocess.run(command, cwd=folder, check=True, capture_output=True)
+    return folder
+
+
+def test_oscillators_own_model_simulates_springs_that_were_never_on_the_bench(simulated):
+    with xr.open_dataset(simulated / "virtual.nc") as virtual:
+        assert virtual["position"].dims == ("stiffness", "drag", "trial", "time")
+        assert (virtual["domain"] == "inside").all()
+        # it starts where it is let go, 20 mm off, and swings past rest
+        start = virtual["position"].isel(time=0).median("trial")
+        np.testing.assert_allclose(start, 20, atol=2)
+        assert (virtual["overshoot"].median("trial") > 5).all()
+
+
+def test_oscillators_own_model_was_trained_from_the_data_that_are_shipped():
+    model = load(EXAMPLES / "damped_oscillator" / "damped_oscillator.virtlab")
+    trials = open_trials(EXAMPLES / "damped_oscillator" / "experiment.toml")
+    assert model.manifest["data"]["sha256"] == data_digest(trials)
+
+
+def test_oscillators_analysis_draws_its_figure(simulated):
+    draw(simulated, "virtual.nc")
+
+
+def test_yields_analysis_draws_its_figure(tmp_path):
+    folder = tmp_path / "yield"
+    shutil.copytree(EXAMPLES / "reaction_yield", folder)
+    lab = runpy.run_path(str(folder / "make_data.py"))
+    temperatures, catalysts = np.array([303.0, 333.0, 348.0]), list(lab["CATALYST"])
+    settings = [(t, c, "dioxane", 0.1, 0.2) for t in temperatures for c in catalysts] * 20
+    percent_yield, _ = lab["run_wells"](settings, np.random.default_rng(0))
+    xr.Dataset(
+        {"yield": (("trial", "temperature", "catalyst"), percent_yield.reshape(20, 3, 3))},
+        {"temperature": temperatures, "catalyst": catalysts},
+    ).to_netcdf(folder / "stand_in.nc", engine="h5netcdf")
+    draw(folder, "stand_in.nc")
+
+
+def draw(folder, virtual):
+    command = [sys.executable, "-W", "error", "analysis.py", virtual, "-o", "figure.png"]
+    environment = os.environ | {"MPLBACKEND": "agg"}
+    subprocess.run(command, cwd=folder, check=True, capture_output=True, env=environment)
+    assert (folder / "figure.png").read_bytes().startswith(b"\x89PNG")
+    assert (folder / "figure.png").stat().st_size > 20_000

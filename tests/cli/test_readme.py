@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import tomllib
 from pathlib import Path
 
@@ -67,3 +68,16 @@ def test_experiment_in_the_tutorial_says_what_the_examples_does():
     whole = tomllib.loads(example.read_text())
     for section, table in tomllib.loads(block).items():
         assert table.items() <= whole[section].items()
+
+
+def test_python_in_the_readme_runs(tmp_path, monkeypatch):
+    """Both snippets, in the folder of the example that they are about."""
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    folder = tmp_path / "example"
+    shutil.copytree(ROOT / "example_experiments" / "damped_oscillator", folder)
+    monkeypatch.chdir(folder)
+    assert CliRunner().invoke(main, ["simulate", "params.toml", "-q", "--force"]).exit_code == 0
+    snippets = [block for language, block in BLOCKS if language == "python"]
+    assert len(snippets) == 2
+    for snippet in snippets:
+        exec(compile(snippet, "README.md", "exec"), {})
