@@ -17,6 +17,7 @@ from virtlab.errors import ConfigError, OutputError
 from virtlab.progress import Progress, Report
 from virtlab.simulation.drawing import Drawn, draw, dtype_of
 from virtlab.simulation.model import Model, load
+from virtlab.trials import Measurement
 
 QUANTILES = (0.05, 0.5, 0.95)
 
@@ -61,6 +62,8 @@ class Summary:
         Number of settings inside, at the edge, outside.
     worst
         The setting farthest outside the data, if any is outside.
+    trust
+        How far the model can be trusted, from its held-out scores, a sentence each.
     """
 
     plan: Plan
@@ -68,6 +71,7 @@ class Summary:
     measurements: dict[str, dict[str, Any]]
     domain: dict[str, int]
     worst: dict[str, Any] | None
+    trust: list[str]
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -79,6 +83,7 @@ class Summary:
             "measurements": self.measurements,
             "domain": self.domain,
             "worst": self.worst,
+            "trust": self.trust,
         }
 
     def lines(self) -> list[str]:
@@ -103,7 +108,8 @@ class Summary:
         total = self.plan.settings * self.plan.trials
         head = f"{total:,} virtual trials at {self.plan.settings:,} settings, seed {self.seed}"
         body = (table if len(rows) > 1 else []) + notes
-        return [head, *body, self._domain_line(), f"written to {self.plan.output}"]
+        end = f"written to {self.plan.output}"
+        return [head, *body, *self.trust, self._domain_line(), end]
 
     def _domain_line(self) -> str:
         counts = ", ".join(f"{self.domain[name]:,} {name}" for name in VERDICTS)
@@ -250,7 +256,24 @@ def _summarise(model: Model, design: Design, drawn: Drawn, planned: Plan, seed: 
         },
         domain={name: counts[name] for name in VERDICTS},
         worst=worst,
+        trust=[_trust(column.measurement, model) for column in model.columns]
+        + [f"note: {said}" for said in model.manifest["verdict"]],
     )
+
+
+def _trust(measurement: Measurement, model: Model) -> str:
+    """One measurement's held-out scores in a sentence."""
+    score = model.scores[measurement.name]
+    unit = f" {measurement.units}" if measurement.units not in ("", "1") else ""
+    said = (
+        f"held out, {measurement.name}: CRPS {score['model']:.3g}{unit}, "
+        f"{score['marginal']:.3g} ignoring the parameters"
+    )
+    if score["floor"] is not None:
+        said += f", {score['floor']:.3g} between replicates"
+    if score["coverage_90"] is not None:
+        said += f"; 90 % intervals held {score['coverage_90']:.0%}"
+    return said
 
 
 def _describe(values: NDArray[Any], units: str) -> dict[str, Any]:
