@@ -19,7 +19,7 @@ from virtlab.cli.progress import showing
     help="The model file.  [default: NAME.virtlab beside EXPERIMENT]",
 )
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Wins over [training] seed.")
-@click.option("--resume", is_flag=True, help="Go on from the model file that is there.")
+@click.option("--resume", is_flag=True, help="Go on where an interrupted training stopped.")
 @click.option("--force", is_flag=True, help="Replace a model file that is there.")
 @as_json_option
 @quiet_option
