@@ -107,7 +107,7 @@ class State:
             "stage": self.stage,
             "step": self.step,
             "since": self.since,
-            "history": self.history,
+            "history": list(self.history),
         }
 
     def restore(self, arrays: dict[str, NDArray[Any]], position: dict[str, Any]) -> None:

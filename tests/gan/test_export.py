@@ -1,0 +1,66 @@
+"""The exported generator computes what TensorFlow computes."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from ai_edge_litert.interpreter import Interpreter
+
+from virtlab.gan.export import SETTING_ROWS, TRIAL_ROWS, export
+from virtlab.gan.fit import Fit
+from virtlab.gan.folds import split_by_setting
+from virtlab.gan.generators import Textbook
+from virtlab.gan.mixture import Mixture
+
+MEMBERS = 2
+
+
+def random_fit(generator, seed=0):
+    """A fit with random weights everywhere, the residual's too."""
+    rng = np.random.default_rng(seed)
+    start = generator.init(rng, MEMBERS)
+    weights = {
+        name: (value + 0.3 * rng.standard_normal(value.shape)).astype(np.float32)
+        for name, value in start.items()
+    }
+    folds = split_by_setting(np.arange(8), members=MEMBERS, folds=2, rng=rng)
+    return Fit(generator, weights, {}, folds, np.ones(MEMBERS), "likelihood", 0, 0, [], "done")
+
+
+def make(kind, layouts):
+    name, layout = kind.split()
+    if name == "textbook":
+        return Textbook(3, layouts[layout](), width=16)
+    return Mixture(3, layouts[layout](), components=3, width=16)
+
+
+@pytest.mark.parametrize(
+    "kind", ["mixture plain", "mixture coded", "mixture wide", "textbook coded", "textbook wide"]
+)
+def test_exported_generator_equals_tensorflows(kind, layouts):
+    generator = make(kind, layouts)
+    fit = random_fit(generator)
+    interpreter = Interpreter(model_content=export(fit), num_threads=1)
+    rng = np.random.default_rng(1)
+    weights = {name: tf.constant(value) for name, value in fit.weights.items()}
+
+    conditions = rng.standard_normal((SETTING_ROWS, 3)).astype(np.float32)
+    found = interpreter.get_signature_runner("setting")(conditions=conditions)["parameters"]
+    shared = tf.tile(conditions[None], (MEMBERS, 1, 1))
+    expected = np.asarray(generator.setting_part(weights, shared))
+    np.testing.assert_allclose(found, expected, atol=1e-5, rtol=1e-5)
+
+    parameters = np.resize(expected, (MEMBERS, TRIAL_ROWS, expected.shape[-1]))
+    uniform = rng.random((MEMBERS, TRIAL_ROWS, max(1, generator.uniforms)), dtype=np.float32)
+    normal = rng.standard_normal((MEMBERS, TRIAL_ROWS, generator.normals), dtype=np.float32)
+    drawn = interpreter.get_signature_runner("trial")(
+        parameters=parameters, uniform=uniform, normal=normal
+    )
+    values, levels = generator.trial_part(
+        weights, *(tf.constant(x) for x in (parameters, uniform, normal))
+    )
+    np.testing.assert_allclose(drawn["values"], values, atol=1e-5, rtol=1e-5)
+    assert np.asarray(values).std() > 0.1
+    if generator.layout.levels:
+        np.testing.assert_array_equal(drawn["levels"], levels)
+    else:
+        assert set(drawn) == {"values"}

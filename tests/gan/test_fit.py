@@ -1,0 +1,199 @@
+"""The whole loop on small data: it learns, stops, resumes, and keeps only what is better."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from virtlab.gan import fit as fitting
+from virtlab.gan.fit import Options, fit
+from virtlab.gan.judge import Judge
+from virtlab.gan.mixture import Mixture
+from virtlab.gan.predict import held_out_draws
+from virtlab.gan.presets import Sizes, sizes_for
+
+SMALL = Sizes(
+    members=2,
+    folds=2,
+    batch=16,
+    likelihood_steps=20,
+    game_steps=20,
+    every=10,
+    patience=10,
+    decay=0.01,
+)
+
+
+@pytest.fixture
+def small(monkeypatch, gaussian_blocks):
+    """Blocks, and a fit of two tiny networks for twice 20 steps, or as `sizes` say."""
+    blocks = gaussian_blocks(settings=10, replicates=3)
+    generator = Mixture(1, blocks.layout, components=1, width=4)
+    monkeypatch.setattr(fitting, "generator_for", lambda *_: generator)
+
+    def run(options=Options(seed=1), *, sizes=SMALL, **more):  # noqa: B008
+        monkeypatch.setattr(fitting, "sizes_for", lambda *_: sizes)
+        return fit(blocks, options, **more)
+
+    return run
+
+
+@pytest.fixture
+def quick(small, monkeypatch):
+    """The same with steps that only shift the networks: for what the loop itself decides."""
+
+    def stage(generator, batches, weights, ema, *_):
+        def advance(first, steps):
+            for name, weight in weights.items():
+                shift = tf.random.stateless_normal(weight.shape, (batches.seed, first))
+                weight.assign_add(0.01 * shift)
+                ema[name].assign(weight)
+            return tf.zeros(batches.folds.members)
+
+        return advance
+
+    monkeypatch.setattr(fitting, "by_likelihood", stage)
+    monkeypatch.setattr(fitting, "by_game", stage)
+    return small
+
+
+def equal(a, b):
+    assert a.keys() == b.keys()
+    return all(np.array_equal(a[name], b[name]) for name in a)
+
+
+def stop_after(calls):
+    """A report that presses Ctrl-C at its last call."""
+    seen = []
+
+    def report(moment):
+        seen.append(moment)
+        if len(seen) == calls:
+            raise KeyboardInterrupt
+
+    return report
+
+
+def test_resumed_fit_ends_with_the_same_weights_bit_for_bit(small, monkeypatch):
+    monkeypatch.setattr(fitting, "CHECKPOINT_SECONDS", -1.0)
+    saved = []
+    fitted = small(save=saved.append)
+    assert [position["stage"] for _, position in saved] == [0, 0, 1, 1]
+    for checkpoint in (saved[0], saved[2]):  # amid likelihood, amid refinement
+        again = small(resume=checkpoint)
+        assert equal(again.weights, fitted.weights)
+        assert equal(again.critic, fitted.critic)
+        assert again.history == fitted.history
+        np.testing.assert_array_equal(again.scores, fitted.scores)
+
+
+def test_equal_seeds_give_equal_fits_and_others_do_not(quick):
+    assert equal(quick().weights, quick().weights)
+    assert not equal(quick().weights, quick(Options(seed=2)).weights)
+
+
+def test_ctrl_c_keeps_the_best_so_far(quick):
+    found = quick(report=stop_after(2))
+    assert found.ended == "interrupted"
+    assert found.stage == "likelihood"
+    assert len(found.history) == 2
+    assert found.scores.mean() == pytest.approx(found.history[-1]["best"], rel=1e-5)
+
+
+def test_ctrl_c_in_refinement_keeps_what_likelihood_left(quick):
+    without = quick(sizes=replace(SMALL, game_steps=0))
+    found = quick(report=stop_after(3), sizes=replace(SMALL, game_steps=1000))
+    assert (found.ended, len(found.history)) == ("interrupted", 3)
+    if found.stage == "likelihood":
+        assert equal(found.weights, without.weights)
+    assert found.scores.mean() <= without.scores.mean() * 1.001
+
+
+def test_ctrl_c_before_the_first_score_has_nothing_to_keep(quick, monkeypatch):
+    def interrupt(self, weights):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Judge, "scores", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        quick()
+
+
+@pytest.mark.parametrize(
+    ("options", "ended"),
+    [
+        (Options(seed=1, max_seconds=0.0), "max_time reached"),
+        (Options(seed=1, stop_at=100.0), "stop_when reached"),
+    ],
+)
+def test_limits_of_time_and_score_stop_training(quick, options, ended):
+    found = quick(options)
+    assert found.ended == ended
+    assert len(found.history) == 1
+
+
+def test_stop_when_is_not_reached_by_a_score_above_it(quick):
+    assert quick(Options(seed=1, stop_at=1e-9)).ended == "all steps done"
+
+
+def test_stage_ends_when_no_member_improves(quick, monkeypatch):
+    monkeypatch.setattr(Judge, "scores", lambda self, weights: np.array([1.0, 1.0]))
+    sizes = replace(SMALL, likelihood_steps=1000, game_steps=1000, patience=2)
+    found = quick(sizes=sizes)
+    assert found.ended == "held-out score stopped improving"
+    assert [row["stage"] for row in found.history] == ["likelihood"] * 3 + ["refinement"] * 2
+
+
+@pytest.mark.parametrize(
+    ("gain", "stage"),
+    [((0.019, 0.01), "likelihood"), ((-0.5, 0.01), "likelihood"), ((0.021, 0.01), "refinement")],
+)
+def test_refinement_is_kept_only_where_its_gain_is_clear(quick, monkeypatch, gain, stage):
+    kept = {}
+
+    def judged(self, before, after, setting):
+        kept["likelihood"], kept["refinement"] = (
+            {name: weight.numpy() for name, weight in state.items()} for state in (before, after)
+        )
+        return gain
+
+    monkeypatch.setattr(Judge, "gain", judged)
+    # Any score is an improvement: the states before and after must differ.
+    falling = iter(np.linspace(1, 0, 100))
+    monkeypatch.setattr(Judge, "scores", lambda *_: np.full(2, next(falling)))
+    found = quick()
+    assert not equal(kept["likelihood"], kept["refinement"])
+    assert (found.stage, (found.gain, found.gain_error)) == (stage, gain)
+    assert equal(found.weights, kept[stage])
+
+
+def test_scores_that_are_not_finite_are_never_kept(quick, monkeypatch):
+    answers = iter([np.array([1.0, np.nan]), np.array([np.nan, 2.0])])
+    monkeypatch.setattr(Judge, "scores", lambda *_: next(answers, np.array([5.0, 5.0])))
+    found = quick(sizes=replace(SMALL, game_steps=0))
+    assert found.history[-1]["best"] == 1.5
+
+
+def test_moments_tell_stage_fraction_and_best_score(quick):
+    moments = []
+    found = quick(report=moments.append)
+    assert [moment.stage for moment in moments] == ["likelihood"] * 2 + ["refinement"] * 2
+    assert [moment.fraction for moment in moments] == [0.25, 0.5, 0.75, 1.0]
+    assert [moment.score for moment in moments] == [row["best"] for row in found.history]
+
+
+def test_fitted_generator_learns_a_gaussian_whose_mean_is_the_condition(
+    gaussian_blocks, monkeypatch
+):
+    blocks = gaussian_blocks(settings=40, replicates=5, noise=0.5)
+    sizes = replace(sizes_for(blocks, "auto", 2), folds=2, likelihood_steps=400, game_steps=0)
+    monkeypatch.setattr(fitting, "sizes_for", lambda *_: sizes)
+    fitted = fit(blocks, Options(seed=0, members=2))
+    held = held_out_draws(fitted, blocks, draws=200, max_rows=10_000, seed=0)
+    np.testing.assert_array_equal(held.rows, np.arange(200))
+    drawn = held.values[..., 0]
+    off = drawn.mean(axis=0) - blocks.conditions[:, 0]
+    assert np.sqrt((off**2).mean()) < 0.2
+    assert drawn.std(axis=0).mean() == pytest.approx(0.5, rel=0.15)
+    # The marginal is a mixture over conditions from -1.7 to 1.7: the score says so.
+    assert fitted.scores.mean() < 0.7

@@ -1,0 +1,71 @@
+"""What each member sees and does not see."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from virtlab.gan.folds import split_by_setting
+
+
+def rows_of(padded, counts, member):
+    return padded[member, : counts[member]]
+
+
+@given(
+    settings=st.integers(2, 30),
+    trials=st.integers(2, 80),
+    members=st.integers(1, 12),
+    folds=st.integers(2, 5),
+    seed=st.integers(0, 2**32),
+)
+def test_no_setting_is_both_trained_on_and_held_out(settings, trials, members, folds, seed):
+    rng = np.random.default_rng(seed)
+    setting = np.concatenate([np.arange(settings), rng.integers(0, settings, trials)])
+    found = split_by_setting(setting, members=members, folds=min(folds, settings), rng=rng)
+    for member in range(members):
+        train = rows_of(found.train, found.train_count, member)
+        held = rows_of(found.held, found.held_count, member)
+        assert not set(setting[train]) & set(setting[held])
+        assert sorted([*train, *held]) == list(range(len(setting)))
+
+
+@pytest.mark.parametrize("folds", [2, 5])
+def test_each_shuffle_holds_every_trial_out_once(folds):
+    setting = np.arange(90) // 3
+    rng = np.random.default_rng(0)
+    found = split_by_setting(setting, members=2 * folds, folds=folds, rng=rng)
+    for first in (0, folds):
+        held = [rows_of(found.held, found.held_count, m) for m in range(first, first + folds)]
+        np.testing.assert_array_equal(np.sort(np.concatenate(held)), np.arange(90))
+
+
+def test_folds_are_of_nearly_equal_size_in_settings():
+    found = split_by_setting(
+        np.arange(103), members=5, folds=5, rng=np.random.default_rng(0)
+    )
+    assert set(found.held_count.tolist()) == {20, 21}
+
+
+def test_second_shuffle_differs_from_the_first():
+    found = split_by_setting(np.arange(50), members=4, folds=2, rng=np.random.default_rng(0))
+    assert set(found.held[0]) != set(found.held[2])
+
+
+def test_padding_repeats_rows_of_the_same_member_and_is_masked():
+    found = split_by_setting(np.arange(7), members=3, folds=3, rng=np.random.default_rng(0))
+    for member in range(3):
+        count = found.held_count[member]
+        assert set(found.held[member, count:]) <= set(found.held[member, :count])
+        assert found.held_mask[member].sum() == count
+
+
+def test_few_of_many_held_out_trials_are_kept_for_scores_and_none_is_trained_on():
+    setting = np.arange(400) // 4
+    found = split_by_setting(
+        setting, members=2, folds=2, rng=np.random.default_rng(0), max_held=30
+    )
+    np.testing.assert_array_equal(found.held_count, 30)
+    np.testing.assert_array_equal(found.train_count, 200)
+    for member in range(2):
+        assert not set(setting[found.held[member]]) & set(setting[found.train[member]])

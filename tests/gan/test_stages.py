@@ -1,0 +1,152 @@
+"""Steps of training: rates, minibatches, averages, and members that do not touch each other."""
+
+import functools
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from virtlab.gan.batches import TrainingSet
+from virtlab.gan.critic import init_critic
+from virtlab.gan.folds import Folds
+from virtlab.gan.generators import Textbook
+from virtlab.gan.mixture import Mixture
+from virtlab.gan.presets import GAMES
+from virtlab.gan.stages import Minibatches, Rates, average, by_game, by_likelihood
+from virtlab.gan.state import State
+
+
+def halves(n):
+    """Member 0 learns from the first half of the trials, member 1 from the second."""
+    half = n // 2
+    rows = np.arange(n, dtype=np.int32).reshape(2, half)
+    counts = np.full(2, half, np.int32)
+    return Folds(train=rows, train_count=counts, held=rows[::-1].copy(), held_count=counts)
+
+
+def start(blocks, preset):
+    """Generator and state of two small members."""
+    layout, features = blocks.layout, blocks.conditions.shape[1]
+    generator = (
+        Textbook(features, layout, width=8)
+        if preset == "vanilla"
+        else Mixture(features, layout, components=2, width=8)
+    )
+    rng = np.random.default_rng(0)
+    judged = features + layout.values + sum(layout.levels)
+    critic = init_critic(rng, judged, members=2, width=8)
+    return generator, State.start(generator.init(rng, 2), critic)
+
+
+def run(blocks, stage, preset):
+    """State after a few steps of one stage, and the last loss."""
+    generator, state = start(blocks, preset)
+    batches = Minibatches(TrainingSet(blocks), halves(len(blocks)), 16, seed=3)
+    rates = Rates(1e-2, 1e-4, 100)
+    common = (generator, batches, state.weights, state.ema, state.moments)
+    if stage == "likelihood":
+        advance = by_likelihood(*common, rates, 0.01)
+    else:
+        critics = (state.critic, state.critic_moments)
+        advance = by_game(*common, *critics, rates, 0.01, replace(GAMES[preset], draws=2))
+    return state, np.asarray(advance(tf.constant(0), tf.constant(4)))
+
+
+@pytest.fixture(scope="module")
+def trained(coded_blocks):
+    """Each stage once: nearly all its time goes into tracing."""
+    return functools.cache(functools.partial(run, coded_blocks))
+
+
+def changed_by(state, blocks, preset):
+    """First parts of the names of the weights that training changed."""
+    _, before = start(blocks, preset)
+    return {
+        name.split(".")[0]
+        for group in ("weights", "critic")
+        for name, weight in state.groups[group].items()
+        if not np.array_equal(weight, before.groups[group][name])
+    }
+
+
+@pytest.mark.parametrize(
+    ("stage", "preset"), [("likelihood", "auto"), ("game", "auto"), ("game", "vanilla")]
+)
+def test_a_member_learns_the_same_whatever_the_other_learns_from(
+    coded_blocks, trained, stage, preset
+):
+    other = coded_blocks.values.copy()
+    other[60:] *= -3
+    state, loss = trained(stage, preset)
+    again, loss_again = run(replace(coded_blocks, values=other), stage, preset)
+    moved = False
+    for group, variables in state.groups.items():
+        for name, variable in variables.items():
+            theirs = again.groups[group][name]
+            np.testing.assert_array_equal(variable[0], theirs[0], err_msg=f"{group} {name}")
+            moved |= not np.array_equal(variable[1], theirs[1])
+    assert moved
+    assert loss[0] == loss_again[0]
+
+
+@pytest.mark.parametrize(
+    ("stage", "preset", "changed"),
+    [
+        ("likelihood", "auto", {"trunk", "head", "skip"}),
+        ("game", "auto", {"trunk", "head", "skip", "residual", "critic"}),
+        ("game", "energy", {"trunk", "head", "skip", "residual"}),
+        ("game", "vanilla", {"dense", "critic"}),
+    ],
+)
+def test_each_stage_trains_its_own_weights_and_none_the_spread(
+    coded_blocks, trained, stage, preset, changed
+):
+    state, _ = trained(stage, preset)
+    assert changed_by(state, coded_blocks, preset) == changed
+
+
+def test_rate_warms_up_and_falls_to_its_end():
+    rates = Rates(1e-2, 1e-4, 1000)
+    found = [float(rates.at(tf.constant(step))) for step in (0, 49, 500, 1000, 2000)]
+    assert found[0] == pytest.approx(1e-2 / 50, rel=1e-3)
+    assert found[1] == pytest.approx(1e-2, rel=0.01)
+    assert found[2] == pytest.approx((1e-2 + 1e-4) / 2, rel=1e-3)
+    assert found[3] == pytest.approx(1e-4, rel=1e-2)
+    assert found[4] == pytest.approx(1e-4, rel=1e-2)
+
+
+def test_average_forgets_its_start():
+    weights, ema = {"w": tf.Variable([1.0])}, {"w": tf.Variable([100.0])}
+    for step in range(60):
+        average(ema, weights, tf.constant(step), 0.99)
+    assert float(ema["w"][0]) == pytest.approx(1.0, abs=0.01)
+
+
+def test_minibatches_draw_only_rows_to_train_on_and_depend_on_seed_and_step(gaussian_blocks):
+    blocks = gaussian_blocks(settings=50, replicates=2)
+    marked = replace(blocks, values=np.arange(100, dtype=np.float32)[:, None])
+    folds = halves(100)
+    short = replace(folds, train_count=np.array([10, 50], np.int32))
+    batches = Minibatches(TrainingSet(marked), short, 400, seed=1)
+    rows = np.asarray(batches.at(tf.constant(0)).values)[..., 0]
+    assert set(rows[0]) == set(range(10))
+    assert set(rows[1]) == set(range(50, 100))
+    np.testing.assert_array_equal(rows, batches.at(tf.constant(0)).values[..., 0])
+    assert not np.array_equal(rows, batches.at(tf.constant(1)).values[..., 0])
+    other = replace(batches, seed=2)
+    assert not np.array_equal(rows, other.at(tf.constant(0)).values[..., 0])
+
+
+def test_counts_are_blurred_by_less_than_half_a_count(gaussian_blocks):
+    blocks = gaussian_blocks(settings=50, replicates=2)
+    counts = np.round(3 * blocks.values)
+    layout = replace(blocks.layout, step=np.ones(1, np.float32))
+    batches = Minibatches(
+        TrainingSet(replace(blocks, values=counts, layout=layout)), halves(100), 500, seed=1
+    )
+    found = np.asarray(batches.at(tf.constant(0)).values)
+    blur = found - np.round(found)
+    assert np.abs(blur).max() <= 0.5
+    assert blur.std() == pytest.approx(12**-0.5, rel=0.1)
+    assert set(np.round(found).ravel()) <= set(np.unique(counts)) | {counts.max() + 1}
