@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from virtlab.errors import DataError
 from virtlab.plugins import RawArray
 from virtlab.storage.hdf5 import Address, locate, nearest, place
+from virtlab.storage.packing import unpack
 
 _COLUMN_NAMES = ("column_names", "columns", "names", "fields", "labels")
 _COLUMN_UNITS = ("column_units", "units")
@@ -28,7 +29,8 @@ _BOMB = 2**30
 def read_array(base: h5py.Group, path: str) -> RawArray:
     """Read what a path names: ``dataset``, ``object@attribute`` or ``table:column``.
 
-    Enums become their names and text becomes ``str``; all else keeps its type.
+    Enums become their names, text becomes ``str``, and what CF packed is unpacked; all else
+    keeps its type.
 
     Raises
     ------
@@ -56,12 +58,13 @@ def _read_path(base: h5py.Group, path: str) -> RawArray:
     if address.column is not None:
         return _read_column(address, where)
     dtype = _dtype(address.item, where)
-    return RawArray(
+    raw = RawArray(
         values=_read(address.item, (), dtype, where),
         units=_units(address.item),
         path=address.text,
         fill=_fill(address.item),
     )
+    return unpack(raw, address.item, where)
 
 
 def text(value: Any) -> str:
@@ -139,7 +142,8 @@ def _read_column(address: Address, where: str) -> RawArray:
     else:
         values = _read(table, (slice(None), number), dtype, where)
         fill = _fill(table)
-    return RawArray(values, _column_units(table, names, number), address.text, fill)
+    raw = RawArray(values, _column_units(table, names, number), address.text, fill)
+    return raw if dtype.names else unpack(raw, table, where)
 
 
 def _column_number(names: list[str], column: str, width: int) -> int | None:

@@ -13,6 +13,7 @@ from virtlab.conditioning import categories_of
 from virtlab.config import Experiment, ParameterTable
 from virtlab.errors import DataError
 from virtlab.plugins import RawArray
+from virtlab.storage.packing import mask
 from virtlab.storage.units import convert
 from virtlab.trials import MISSING_CATEGORY
 
@@ -175,18 +176,9 @@ def _numbers(
         numbers, units = values.astype(np.float64), raw.units
     else:
         raise DataError(f"{where}: expected numbers, found type {values.dtype}")
-    for fill in _fills(quantity, raw):
-        numbers[numbers == _as_stored(fill, values.dtype)] = np.nan
+    mask(numbers, _fills(quantity, raw), values.dtype)
     numbers[~np.isfinite(numbers)] = np.nan
     return numbers, units
-
-
-def _as_stored(fill: Any, dtype: np.dtype[Any]) -> float:
-    """Round a fill value as the data were: 9.96921e36 is another number in float32."""
-    if np.asarray(fill).dtype.kind not in "fiub":
-        return np.nan
-    with np.errstate(over="ignore"):
-        return float(dtype.type(fill)) if dtype.kind == "f" else float(fill)
 
 
 def _parse(
