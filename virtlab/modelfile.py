@@ -112,6 +112,7 @@ def write_model(
     text = json.dumps({**manifest, "format": FORMAT, "members": listed}, indent=1, sort_keys=True)
     buffer = BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.comment = _digest(text.encode())  # the manifest vouches for the rest, this for it
         for name, data in {MANIFEST: text.encode(), **members}.items():
             entry = zipfile.ZipInfo(name, _EPOCH)
             entry.compress_type = zipfile.ZIP_DEFLATED
@@ -175,11 +176,18 @@ def read_model(path: str | Path) -> ModelFile:
         with zipfile.ZipFile(BytesIO(data)) as archive:
             entries = archive.infolist()
             _check_entries(path, entries)
-            manifest = json.loads(archive.read(MANIFEST))
+            text = archive.read(MANIFEST)
+            if archive.comment != _digest(text):
+                raise _damaged(path, f"{MANIFEST} is not the one that was written")
+            manifest = json.loads(text)
     except (zipfile.BadZipFile, NotImplementedError, ValueError, RecursionError) as error:
         raise _damaged(path, str(error)) from error
     _check_manifest(path, manifest, {e.filename: e.file_size for e in entries})
     return ModelFile(path, hashlib.sha256(data).hexdigest(), manifest)
+
+
+def _digest(data: bytes) -> bytes:
+    return hashlib.sha256(data).hexdigest().encode()
 
 
 def _check_entries(path: Path, entries: list[zipfile.ZipInfo]) -> None:

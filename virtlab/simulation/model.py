@@ -55,8 +55,9 @@ class Model:
     @cached_property
     def runtime(self) -> Runtime:
         """The generator, ready to run."""
+        generator = self.file.member(GENERATOR)
         try:
-            return Runtime(self.file.member(GENERATOR))
+            return Runtime(generator)
         except ModelFileError as error:
             raise ModelFileError(f"{self.file.path}: {error}") from error
 

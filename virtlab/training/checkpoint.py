@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from virtlab.errors import ConfigError
-from virtlab.gan.fit import Checkpoint
 from virtlab.modelfile import replace_whole
+
+if TYPE_CHECKING:  # TensorFlow takes seconds to import; a refusal must not wait for it
+    from virtlab.gan.fit import Checkpoint
 
 
 def checkpoint_path(output: Path) -> Path:
