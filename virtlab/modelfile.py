@@ -11,6 +11,7 @@ import json
 import os
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BytesIO
@@ -32,6 +33,8 @@ MEMBERS = (GENERATOR, WEIGHTS, REFERENCE)
 MAX_MANIFEST = 64 * 2**20
 MAX_MEMBER = 4 * 2**30
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # no clock time: equal models are equal files
+# What zipfile raises on damaged data; RuntimeError: "encrypted", or a method it does not know.
+_UNREADABLE = (OSError, EOFError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error)
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,7 @@ class ModelFile:
         try:
             with zipfile.ZipFile(self.path) as archive:
                 data = archive.read(name)
-        except (OSError, KeyError, zipfile.BadZipFile, NotImplementedError) as error:
+        except _UNREADABLE as error:
             raise _damaged(self.path, f"{name} cannot be read ({error})") from error
         if hashlib.sha256(data).hexdigest() != listed["sha256"]:
             raise _damaged(self.path, f"{name} is not the one that was written (sha256 differs)")
@@ -180,7 +183,7 @@ def read_model(path: str | Path) -> ModelFile:
             if archive.comment != _digest(text):
                 raise _damaged(path, f"{MANIFEST} is not the one that was written")
             manifest = json.loads(text)
-    except (zipfile.BadZipFile, NotImplementedError, ValueError, RecursionError) as error:
+    except (*_UNREADABLE, ValueError) as error:  # RecursionError is a RuntimeError
         raise _damaged(path, str(error)) from error
     _check_manifest(path, manifest, {e.filename: e.file_size for e in entries})
     return ModelFile(path, hashlib.sha256(data).hexdigest(), manifest)
@@ -214,7 +217,8 @@ def _check_manifest(path: Path, manifest: Any, sizes: Mapping[str, int]) -> None
             f"({manifest.get('virtlab', 'version unknown')}): pip install -U virtlab"
         )
     for name, listed in manifest["members"].items():
-        if sizes.get(name) != listed.get("bytes"):
+        known = isinstance(listed, dict) and isinstance(listed.get("sha256"), str)
+        if not known or sizes.get(name) != listed.get("bytes"):
             raise _damaged(path, f"{name} has another size than {MANIFEST} says")
 
 

@@ -171,6 +171,8 @@ def _with_tuples(found: Mapping[str, Any]) -> dict[str, Any]:
 
 def _find_atoms(seen: NDArray[np.float64], support: tuple[float, float]) -> tuple[float, ...]:
     """Values that many trials share: limits of the support, and unusual pile-ups."""
+    if not seen.size:
+        return ()
     values, counts = np.unique(seen, return_counts=True)
     usual = np.median(counts)
     often = (counts >= max(5, ATOM_SHARE * len(seen))) & (counts >= 5 * usual)
@@ -281,8 +283,8 @@ def _inverse_softplus(distance: NDArray[np.float64], bend: float) -> NDArray[np.
 def _float32_limits(support: tuple[float, float]) -> tuple[np.float32, np.float32]:
     """The support rounded inwards: a float32 must not round past a limit."""
     low, high = np.float32(support[0]), np.float32(support[1])
-    if low < support[0]:
+    if float(low) < support[0]:  # in double precision: numpy would compare in single
         low = np.nextafter(low, np.float32(np.inf))
-    if high > support[1]:
+    if float(high) > support[1]:
         high = np.nextafter(high, np.float32(-np.inf))
     return low, high

@@ -57,9 +57,7 @@ def test_member_recovers_after_a_gradient_that_was_not_finite():
     moments = slots(weights)
     for step, bad in enumerate([np.nan, 0.5, 0.5]):
         gradient = tf.constant([[0.5], [bad]], tf.float32)
-        adam_step(
-            weights, [gradient], moments, step=tf.constant(step), rate=tf.constant(0.1)
-        )
+        adam_step(weights, [gradient], moments, step=tf.constant(step), rate=tf.constant(0.1))
     assert np.isfinite(weights["a"]).all()
     assert weights["a"][1, 0] < 0
 

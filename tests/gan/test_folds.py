@@ -41,9 +41,7 @@ def test_each_shuffle_holds_every_trial_out_once(folds):
 
 
 def test_folds_are_of_nearly_equal_size_in_settings():
-    found = split_by_setting(
-        np.arange(103), members=5, folds=5, rng=np.random.default_rng(0)
-    )
+    found = split_by_setting(np.arange(103), members=5, folds=5, rng=np.random.default_rng(0))
     assert set(found.held_count.tolist()) == {20, 21}
 
 
@@ -62,9 +60,7 @@ def test_padding_repeats_rows_of_the_same_member_and_is_masked():
 
 def test_few_of_many_held_out_trials_are_kept_for_scores_and_none_is_trained_on():
     setting = np.arange(400) // 4
-    found = split_by_setting(
-        setting, members=2, folds=2, rng=np.random.default_rng(0), max_held=30
-    )
+    found = split_by_setting(setting, members=2, folds=2, rng=np.random.default_rng(0), max_held=30)
     np.testing.assert_array_equal(found.held_count, 30)
     np.testing.assert_array_equal(found.train_count, 200)
     for member in range(2):

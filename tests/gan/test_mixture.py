@@ -169,9 +169,7 @@ def test_draws_have_the_mixtures_mean_and_covariance(layouts, components):
     drawn, _ = draws_of(generator, parameters)
     parts = generator.split(parameters)
     pi = np.exp(log_softmax(np.asarray(parts["pi"])[0, 0].astype(float)))
-    means, covariances = zip(
-        *(component(parts, 0, 0, k) for k in range(components)), strict=True
-    )
+    means, covariances = zip(*(component(parts, 0, 0, k) for k in range(components)), strict=True)
     mean = np.einsum("k,ki->i", pi, means)
     second = sum(p * (c + np.outer(m, m)) for p, m, c in zip(pi, means, covariances, strict=True))
     covariance = second - np.outer(mean, mean)

@@ -19,9 +19,7 @@ def signed(gaussian_blocks):
         for name, value in generator.init(np.random.default_rng(0), 6).items()
     }
     weights["dense.2.b"] += np.arange(6, dtype=np.float32)[:, None, None]
-    folds = split_by_setting(
-        blocks.setting, members=6, folds=3, rng=np.random.default_rng(0)
-    )
+    folds = split_by_setting(blocks.setting, members=6, folds=3, rng=np.random.default_rng(0))
     return Fit(generator, weights, {}, folds, np.ones(6), "x", 0, 0, [], "done"), blocks
 
 
@@ -31,9 +29,7 @@ def test_trials_are_drawn_in_turn_by_all_members_that_held_them_out(signed):
     np.testing.assert_array_equal(held.rows, np.arange(24))
     assert held.values.shape == (10, 24, 1)
     for row in held.rows:
-        allowed = {
-            m for m in range(6) if row in fit.folds.held[m, : fit.folds.held_count[m]]
-        }
+        allowed = {m for m in range(6) if row in fit.folds.held[m, : fit.folds.held_count[m]]}
         drawn, counts = np.unique(held.values[:, row, 0], return_counts=True)
         assert set(drawn) == allowed
         assert set(counts) == {5}
