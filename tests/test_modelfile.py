@@ -148,7 +148,7 @@ def test_a_bit_flipped_anywhere_is_told_in_words_or_harmless(model, tmp_path):
     whole = model.read_bytes()
     expected = read_all(model)
     path = tmp_path / "flipped.virtlab"
-    told = 0
+    told = harmless = 0
     for at in range(len(whole)):
         damaged = bytearray(whole)
         damaged[at] ^= 1 << (at % 8)
@@ -156,14 +156,15 @@ def test_a_bit_flipped_anywhere_is_told_in_words_or_harmless(model, tmp_path):
         try:
             found = read_all(path)
         except ModelFileError as error:
-            assert str(path) in str(error)
-            told += 1
+            told += str(path) in str(error)
         else:
             assert found[0] == expected[0]
             assert found[1] == expected[1]
             for theirs, ours in zip(found[2:], expected[2:], strict=True):
                 assert theirs.keys() == ours.keys()
                 assert all(np.array_equal(theirs[name], ours[name]) for name in ours)
+            harmless += 1
+    assert told + harmless == len(whole)
     assert told > len(whole) / 2
 
 
@@ -173,15 +174,6 @@ def test_a_file_cut_short_anywhere_is_told_in_words(model):
         model.write_bytes(whole[:length])
         with pytest.raises(ModelFileError, match=r"m\.virtlab: .*(virtlab train|train again)"):
             read_all(model)
-
-
-@pytest.mark.parametrize("at", [0, 1, 100, 500])
-def test_bytes_before_the_zip_are_harmless_or_told(model, at):
-    model.write_bytes(b"x" * at + model.read_bytes())
-    try:
-        assert read_all(model)[1] == MEMBERS[GENERATOR]
-    except ModelFileError as error:
-        assert str(model) in str(error)
 
 
 def test_missing_file_is_told(tmp_path):
@@ -326,7 +318,7 @@ def test_member_that_unpacks_to_more_than_it_claims_is_refused(model):
     with pytest.raises(ModelFileError, match="another size"):
         read_model(model)
     file = modelfile.ModelFile(model, "", relist(read_manifest(model)))
-    with pytest.raises(ModelFileError, match="cannot be read|not the one that was written"):
+    with pytest.raises(ModelFileError, match=r"cannot be read|not the one that was written"):
         file.member(GENERATOR)
 
 

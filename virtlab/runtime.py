@@ -163,5 +163,7 @@ class Runtime:
 
 def _stream(seed: int, key: int, block: int, which: int) -> np.random.Generator:
     """The latents' own random stream; draws within it are at most 2^64 apart."""
-    philox: Any = np.random.Philox(key=[seed, key], counter=[0, 0, block, which])
+    # As uint64: a list of a small and a large integer would become float64, and lose bits.
+    both, counter = np.array([seed, key], np.uint64), np.array([0, 0, block, which], np.uint64)
+    philox: Any = np.random.Philox(key=both, counter=counter)
     return np.random.Generator(philox)

@@ -137,7 +137,7 @@ def test_stop_when_is_not_reached_by_a_score_above_it(quick):
 
 
 def test_stage_ends_when_no_member_improves(quick, monkeypatch):
-    monkeypatch.setattr(Judge, "scores", lambda self, weights: np.array([1.0, 1.0]))
+    monkeypatch.setattr(Judge, "scores", lambda *_: np.array([1.0, 1.0]))
     sizes = replace(SMALL, likelihood_steps=1000, game_steps=1000, patience=2)
     found = quick(sizes=sizes)
     assert found.ended == "held-out score stopped improving"

@@ -22,10 +22,10 @@ class Known:
     uniforms: int = 0
     normals: int = 1
 
-    def setting_part(self, weights, conditions):
+    def setting_part(self, _weights, conditions):
         return conditions
 
-    def trial_part(self, weights, parameters, uniform, normal, *, slope=False):
+    def trial_part(self, weights, parameters, uniform, normal, **_):
         values = parameters * weights["slope"] + self.noise * normal + weights["shift"]
         return values, uniform
 
@@ -46,7 +46,7 @@ def weights(shift=(0.0, 0.0), slope=(1.0, 1.0)):
 
 
 def test_true_generator_scores_as_its_noise_allows(court):
-    blocks, _, judge = court
+    _, _, judge = court
     floor = 0.5 / np.sqrt(np.pi)
     np.testing.assert_allclose(judge.scores(weights()) * judge.marginal, floor, rtol=0.1)
 
@@ -89,7 +89,7 @@ def test_gain_is_clear_where_a_shift_is_mended_and_has_the_other_sign_backwards(
 
 
 def test_replicates_are_not_independent_evidence(court):
-    blocks, folds, judge = court
+    blocks, _, judge = court
     change = weights(shift=(0.1, -0.1)), weights()
     _, by_setting = judge.gain(*change, blocks.setting)
     _, by_trial = judge.gain(*change, np.arange(len(blocks)))
