@@ -1,0 +1,9 @@
+"""Ranks settings by an objective, with the probability of meeting it."""
+
+from __future__ import annotations
+
+from virtlab.screening.output import write_screen
+from virtlab.screening.result import Screen
+from virtlab.screening.screen import screen
+
+__all__ = ["Screen", "screen", "write_screen"]

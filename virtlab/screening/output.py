@@ -1,0 +1,88 @@
+"""Writes a screen: as CSV for people and planners, or as a dataset with all it knows of itself."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from virtlab.errors import ConfigError, OutputError
+from virtlab.modelfile import replace_whole
+from virtlab.storage import output as datasets
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+CSV = ".csv"
+
+
+def check_output(path: Path, *, force: bool = False) -> None:
+    """Refuse an output that cannot be written, before the work that fills it is done.
+
+    Raises
+    ------
+    ConfigError, OutputError
+        See `write_screen`.
+    """
+    if path.suffix in (datasets.NETCDF, datasets.ZARR):
+        datasets.check_output(path, force=force)
+        return
+    if path.suffix != CSV or "\0" in str(path):
+        raise ConfigError(
+            f"output {str(path)!r}: expected a name that ends in {CSV}, {datasets.NETCDF} or "
+            f"{datasets.ZARR}, found {path.suffix or 'no suffix'!r}"
+        )
+    if not path.parent.is_dir():
+        found = "is not a folder" if path.parent.exists() else "does not exist"
+        raise OutputError(f"{path}: the folder {path.parent} {found}; create it first")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise OutputError(f"{path}: no permission to write in the folder {path.parent}")
+    if os.path.lexists(path):
+        if not path.is_file():
+            raise OutputError(f"{path} is not a regular file; choose another name")
+        if not force:
+            raise OutputError(f"{path} exists; use --force to replace it")
+
+
+def write_screen(dataset: xr.Dataset, path: Path, *, force: bool = False) -> None:
+    """Write a screen's dataset whole or not at all, in the format that the suffix names.
+
+    Parameters
+    ----------
+    dataset
+        See `Screen`.
+    path
+        Ends in ``.csv``, ``.nc`` (NetCDF-4) or ``.zarr``.
+    force
+        Replace what stands there.
+
+    Raises
+    ------
+    ConfigError
+        The suffix names no format.
+    OutputError
+        Something is there already, or the path cannot be written.
+    """
+    check_output(path, force=force)
+    if path.suffix == CSV:
+        replace_whole(path, csv_text(dataset).encode())
+    else:
+        datasets.write_virtual_trials(dataset, path, force=force)
+
+
+def csv_text(dataset: xr.Dataset) -> str:
+    """One line per setting: rank (blank outside the data), parameters, what was found.
+
+    A last column says of each line that it is virtual.
+    """
+    names = ["rank", *map(str, dataset.coords)]
+    names += [str(name) for name in dataset.data_vars if name != "rank"]
+    columns = [dataset[name].values.tolist() for name in names]
+    columns[0] = [place or "" for place in columns[0]]
+    file = io.StringIO(newline="")
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow([*names, "virtual_data"])
+    writer.writerows([*row, dataset.attrs["virtual_data"]] for row in zip(*columns, strict=True))
+    return file.getvalue()

@@ -1,0 +1,268 @@
+"""A screen's result: one dataset; the terminal's lines and JSON are views of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from virtlab.config import Params
+from virtlab.design import Design
+from virtlab.errors import ConfigError
+from virtlab.screening.findings import LIKELY, Findings, cell, rank
+from virtlab.screening.objective import Objective
+from virtlab.trials import SETTING
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from virtlab.simulation import Model
+
+TOP = 10
+
+_LONG_NAMES = {
+    "rank": "place among the settings that are not outside the training data; 0: outside",
+    "expected_objective": "expected value of the objective",
+    "objective_low": "lower end of the 90 % interval of the expected objective",
+    "objective_high": "upper end of the 90 % interval of the expected objective",
+    "objective_noise": "standard deviation between trials of one ensemble member",
+    "objective_ignorance": "standard deviation between the members' means",
+    "require_probability": "probability that a trial meets all requirements",
+    "require_probability_error": "its standard error, members being the independent units",
+    "domain": "whether the setting lies inside the training data",
+    "domain_distance": "distance to the nearest training setting; up to 1 is inside the data",
+}
+
+
+@dataclass(frozen=True)
+class Screen:
+    """Ranked settings.
+
+    Parameters
+    ----------
+    dataset
+        Dim ``setting``: best first, then, with rank 0, those outside the data, nearest first.
+        Parameters are its coordinates; ``virtual_data`` among its attrs is 1.
+    objective
+        What was asked for.
+    output
+        Where it was written, if anywhere.
+    """
+
+    dataset: xr.Dataset
+    objective: Objective
+    output: Path | None = None
+
+    @property
+    def ranked(self) -> int:
+        """How many settings are ranked; the rest lie outside the data."""
+        return int((self.dataset["rank"] > 0).sum())
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON: every setting."""
+        rows, attrs = self._rows(self.dataset.sizes[SETTING]), self.dataset.attrs
+        goal = self.objective.goal
+        return {
+            "output": None if self.output is None else str(self.output),
+            "objective": {
+                self.objective.direction: None if goal is None else goal.text,
+                "require": [item.text for item in self.objective.require],
+            },
+            "settings": len(rows),
+            "trials": attrs["trials_per_setting"],
+            "members": attrs["members"],
+            "seed": int(attrs["seed"]),
+            "model_sha256": attrs["model_sha256"],
+            "ranked": rows[: self.ranked],
+            "outside": rows[self.ranked :],
+            "trust": attrs["trust"].splitlines(),
+        }
+
+    def lines(self) -> list[str]:
+        """For the terminal: the best, and apart from them what lies outside the data."""
+        attrs, size = self.dataset.attrs, self.dataset.sizes[SETTING]
+        lines = [
+            f"{self.objective.text}: {size:,} settings, {attrs['trials_per_setting']:,} virtual "
+            f"trials at each, {attrs['members']} members, seed {attrs['seed']}"
+        ]
+        if constant := self._constants():
+            lines.append(f"at {constant}")
+        lines += self._table(0, min(TOP, self.ranked))
+        if self.ranked > TOP:
+            lines.append(f"… and {self.ranked - TOP:,} more")
+        lines += self._remarks()
+        if apart := size - self.ranked:
+            lines.append(
+                f"not ranked: {apart:,} of {size:,} settings lie outside the training data, where "
+                "the model guesses; nearest first:"
+            )
+            lines += self._table(self.ranked, self.ranked + min(TOP, apart))
+            lines += [f"… and {apart - TOP:,} more"] * (apart > TOP)
+        lines += [f"trust: {said}" for said in attrs["trust"].splitlines()]
+        return lines + ([] if self.output is None else [f"written to {self.output}"])
+
+    def __repr__(self) -> str:
+        return "<virtlab screen>\n" + "\n".join(self.lines())
+
+    def _rows(self, stop: int) -> list[dict[str, Any]]:
+        """Settings as plain Python, in the dataset's order."""
+        part = self.dataset.isel({SETTING: slice(0, stop)})
+        parameters = {str(name): values.values.tolist() for name, values in part.coords.items()}
+        found = {str(name): values.values.tolist() for name, values in part.data_vars.items()}
+        return [
+            {"setting": {name: values[at] for name, values in parameters.items()}}
+            | {name: values[at] for name, values in found.items()}
+            for at in range(part.sizes[SETTING])
+        ]
+
+    def _varying(self) -> list[str]:
+        return [
+            str(name) for name, values in self.dataset.coords.items() if (values != values[0]).any()
+        ]
+
+    def _constants(self) -> str:
+        varying, coords = self._varying(), self.dataset.coords
+        return ", ".join(
+            f"{name} = {cell(values.values[0])}{_unit(values.attrs)}"
+            for name, values in coords.items()
+            if name not in varying
+        )
+
+    def _table(self, start: int, stop: int) -> list[str]:
+        """Settings `start` to `stop`, a line each."""
+        if start == stop:
+            return []
+        coords = self.dataset.coords
+        varying = self._varying()
+        goal, require = self.objective.goal, self.objective.require
+        heads = ["rank", *(name + _bracketed(coords[name].attrs) for name in varying)]
+        if goal is not None:
+            unit = _bracketed(self.dataset["expected_objective"].attrs)
+            heads += [f"objective{unit} ± ignorance", "noise"]
+        heads += ["P(require)"] * bool(require) + ["domain"]
+        rows = [heads]
+        for row in self._rows(stop)[start:]:
+            cells = [str(row["rank"] or "-"), *(cell(row["setting"][name]) for name in varying)]
+            if goal is not None:
+                expected, ignorance = row["expected_objective"], row["objective_ignorance"]
+                cells += [f"{expected:.4g} ± {ignorance:<7.2g}", f"{row['objective_noise']:.2g}"]
+            if require:
+                chance, error = row["require_probability"], row["require_probability_error"]
+                cells.append(f"{chance:.2f} ± {math.ceil(100 * error) / 100:.2f}")
+            rows.append([*cells, row["domain"]])
+        return _aligned(rows)
+
+    def _remarks(self) -> list[str]:
+        """How to read the table, and how far its order can be trusted."""
+        if not self.ranked:
+            return []
+        found, remarks = self.dataset, []
+        if self.objective.goal is not None:
+            low, high = (found[f"objective_{end}"].values[: self.ranked] for end in ("low", "high"))
+            level = int(((low <= high[0]) & (high >= low[0])).sum()) - 1
+            remarks.append(
+                "noise: sd between trials; ignorance: sd between members' means beyond noise "
+                "(0: lost in it; more trials tell)"
+            )
+            if level:
+                remarks.append(
+                    f"the order is not sure: the 90 % intervals of {level:,} more settings overlap "
+                    "that of rank 1"
+                )
+        if self.objective.require:
+            likely = int((found["require_probability"].values[: self.ranked] >= LIKELY).sum())
+            remarks.append(
+                f"{likely:,} of {self.ranked:,} ranked settings meet what is required in at least "
+                f"{LIKELY:.0%} of trials; they come first"
+            )
+        return remarks
+
+
+def make_screen(
+    model: Model,
+    design: Design,
+    objective: Objective,
+    findings: Findings,
+    params: Params,
+    output: Path | None = None,
+) -> Screen:
+    """Rank and label what was found.
+
+    Raises
+    ------
+    ConfigError
+        A parameter has the name of a result.
+    """
+    import xarray as xr
+
+    from virtlab.simulation.dataset import _attrs
+
+    taken = [parameter.name for parameter in model.parameters if parameter.name in _LONG_NAMES]
+    if taken:
+        raise ConfigError(
+            f"the parameter {taken[0]!r} has a name that a screen's result needs; give it another "
+            "in experiment.toml and train again"
+        )
+    order, ranked = rank(objective, findings)
+    place = np.zeros(len(order), np.int64)
+    place[:ranked] = np.arange(1, ranked + 1)
+    data: dict[str, Any] = {"rank": (SETTING, place, {"long_name": _LONG_NAMES["rank"]})}
+    for name, values in _columns(findings).items():
+        attrs = {"long_name": _LONG_NAMES[name]}
+        if name.startswith(("expected_", "objective_")) and objective.goal is not None:
+            attrs |= {"units": objective.goal.units} if objective.goal.units else {}
+        elif name != "domain":
+            attrs["units"] = "1"
+        data[name] = (SETTING, values[order], attrs)
+    coords = {
+        parameter.name: (
+            SETTING,
+            design.settings[parameter.name][order],
+            {"units": parameter.units or "1"} if parameter.kind != "categorical" else {},
+        )
+        for parameter in model.parameters
+    }
+    attrs = _attrs(model, params.seed, params.text) | {
+        "title": f"screen: {model.manifest['experiment']['name']}",
+        "objective": objective.text,
+        "trials_per_setting": params.trials,
+        "members": model.runtime.members,
+    }
+    return Screen(xr.Dataset(data, coords, attrs), objective, output)
+
+
+def _columns(findings: Findings) -> dict[str, Any]:
+    """What was found, by the names that the result has for it."""
+    goal = findings.expectation
+    columns = {
+        "expected_objective": None if goal is None else goal.mean,
+        "objective_low": None if goal is None else goal.low,
+        "objective_high": None if goal is None else goal.high,
+        "objective_noise": None if goal is None else goal.noise,
+        "objective_ignorance": None if goal is None else goal.ignorance,
+        "require_probability": findings.probability,
+        "require_probability_error": findings.probability_error,
+        "domain": findings.domain,
+        "domain_distance": findings.domain_distance,
+    }
+    return {name: values for name, values in columns.items() if values is not None}
+
+
+def _unit(attrs: Mapping[Any, Any]) -> str:
+    unit = attrs.get("units", "1")
+    return "" if unit == "1" else f" {unit}"
+
+
+def _bracketed(attrs: Mapping[Any, Any]) -> str:
+    unit = attrs.get("units", "1")
+    return "" if unit == "1" else f" [{unit}]"
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Columns to the right, the last one to the left."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join([*map(str.rjust, row[:-1], widths[:-1]), row[-1]]) for row in rows]

@@ -1,0 +1,89 @@
+"""Noise and ignorance, told apart by which member of the ensemble drew each virtual trial.
+
+Trials of one member differ by noise. Members differ by ignorance: where the data say little,
+each makes up its own mind. A member's mean over few trials is itself noisy, so that share is
+taken out of the spread of the means, as in a one-way analysis of variance.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+INTERVAL = 0.90
+"""How often the interval of an expected objective should hold the truth."""
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """The goal at each setting; all ``(setting,)``.
+
+    Parameters
+    ----------
+    mean
+        Expected value, over all trials.
+    noise
+        Standard deviation between trials of one member.
+    ignorance
+        Standard deviation between the members' means, beyond what noise makes of them.
+    low, high
+        Interval of the expected value: the truth is taken for one more member, and the members'
+        means as they are, with what noise makes of them: more trials narrow it.
+    """
+
+    mean: Floats
+    noise: Floats
+    ignorance: Floats
+    low: Floats
+    high: Floats
+
+
+def expect(values: Floats, member: NDArray[np.integer], members: int) -> Expectation:
+    """Summarise the goal, ``(setting, trial)``, drawn by `member` of the same shape.
+
+    Every member of two or more drew at least two trials of each setting.
+    """
+    from scipy.special import stdtrit
+
+    count, means = _by_member(values, member, members)
+    mean = values.mean(axis=1)
+    # centred first: the sum of squares of large numbers that hardly differ would cancel
+    own = np.take_along_axis(means, member.astype(np.intp), axis=1)
+    squares = ((values - own) ** 2).sum(axis=1)
+    noise = np.sqrt(squares / (values.shape[1] - members))
+    of_noise = noise**2 * (1 / count).mean(axis=1)
+    spread = means.var(axis=1, ddof=1)
+    ignorance = np.sqrt(np.maximum(spread - of_noise, 0))
+    half = stdtrit(members - 1, (1 + INTERVAL) / 2) * np.sqrt(spread * (1 + 1 / members))
+    return Expectation(mean, noise, ignorance, mean - half, mean + half)
+
+
+def probability(
+    met: NDArray[np.bool_], member: NDArray[np.integer], members: int
+) -> tuple[Floats, Floats]:
+    """Share of trials that meet all requirements, and its standard error, ``(setting,)``.
+
+    Trials of one member are no independent witnesses, so the error counts members; but it is
+    never smaller than that of as many independent trials, nor zero because all agree.
+    """
+    trials = met.shape[1]
+    share = met.mean(axis=1)
+    _, shares = _by_member(met.astype(np.float64), member, members)
+    between = shares.var(axis=1, ddof=1) / members
+    likely = (met.sum(axis=1) + 1) / (trials + 2)
+    return share, np.sqrt(np.maximum(between, likely * (1 - likely) / trials))
+
+
+def _by_member(values: Floats, member: NDArray[np.integer], members: int) -> tuple[Floats, Floats]:
+    """Number of trials and mean of each member, ``(setting, member)``."""
+    count = np.empty((len(values), members))
+    means = np.empty((len(values), members))
+    for number in range(members):
+        own = member == number
+        count[:, number] = own.sum(axis=1)
+        means[:, number] = values.sum(axis=1, where=own) / count[:, number]
+    return count, means
