@@ -20,6 +20,7 @@ main = Commands(
         "init": "Write a commented experiment.toml from lab files.",
         "train": "Learn a model from the trials that experiment.toml names.",
         "simulate": "Simulate the virtual trials that params.toml describes.",
+        "evaluate": "Say how far a model can be trusted, and write a report.",
         "screen": "Rank the settings of params.toml by its objective.",
         "plugins": "List the installed conditioners and readers.",
     },

@@ -1,0 +1,7 @@
+"""How far a model can be trusted: held-out scores, and virtual beside new real trials."""
+
+from __future__ import annotations
+
+from virtlab.evaluation.evaluation import Evaluation, evaluate
+
+__all__ = ["Evaluation", "evaluate"]

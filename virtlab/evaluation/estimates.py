@@ -1,0 +1,70 @@
+"""Numbers with an interval: what settings drawn anew would have given."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+ROUNDS = 400
+INTERVAL = (0.05, 0.95)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A value and its 90 % bootstrap interval; the interval is NaN where it cannot be told."""
+
+    value: float
+    low: float
+    high: float
+
+
+def estimate_means(
+    sums: Array, counts: Array, setting: NDArray[np.int64], rng: np.random.Generator
+) -> list[Estimate]:
+    """Means over all trials, bootstrapped over settings.
+
+    Trials of one setting share what the model gets wrong there, and the draws that they are
+    held against: settings are what is independent.
+
+    Parameters
+    ----------
+    sums
+        What is summed for each trial, ``(trial, k)``.
+    counts
+        Over how many values, ``(trial,)``; 0 leaves a trial out.
+    setting
+        Which setting each trial belongs to.
+
+    Returns
+    -------
+    list of Estimate
+        One for each of the `k`; NaN where nothing was counted.
+    """
+    size = int(setting.max()) + 1 if len(setting) else 0
+    total = np.stack([np.bincount(setting, column, size) for column in sums.T], axis=1)
+    number = np.bincount(setting, counts, size)
+    total, number = total[number > 0], number[number > 0]
+    if not len(number):
+        return [Estimate(math.nan, math.nan, math.nan)] * sums.shape[1]
+    value = total.sum(axis=0) / number.sum()
+    if len(number) < 2:
+        return [Estimate(float(v), math.nan, math.nan) for v in value]
+    share = np.full(len(number), 1 / len(number))
+    drawn = np.empty((ROUNDS, sums.shape[1]))
+    for i in range(ROUNDS):
+        weight = rng.multinomial(len(number), share)
+        drawn[i] = weight @ total / (weight @ number)
+    low, high = np.quantile(drawn, INTERVAL, axis=0)
+    return [Estimate(*map(float, row)) for row in zip(value, low, high, strict=True)]
+
+
+def estimate_mean(values: Array, setting: NDArray[np.int64], rng: np.random.Generator) -> Estimate:
+    """Mean of one value per trial, NaN left out, bootstrapped over settings."""
+    seen = ~np.isnan(values)
+    sums = np.where(seen, values, 0.0)[:, None]
+    return estimate_means(sums, seen.astype(np.float64), setting, rng)[0]

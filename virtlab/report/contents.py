@@ -1,0 +1,328 @@
+"""What stands in the report: numbers as text, figures as SVG."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+import virtlab
+from virtlab.domain import VERDICTS
+from virtlab.evaluation import Evaluation
+from virtlab.evaluation.comparison import Comparison
+from virtlab.evaluation.scoring import LEVELS, Scored
+from virtlab.report.figures import (
+    draw_calibration,
+    draw_domain,
+    draw_history,
+    draw_pit,
+    draw_scores,
+    new_score_rows,
+    score_rows,
+)
+from virtlab.report.pictures import draw_pictures
+
+
+@dataclass(frozen=True)
+class Figure:
+    """An SVG element, already safe, and its caption."""
+
+    svg: Any
+    caption: str
+
+
+@dataclass(frozen=True)
+class Number:
+    """One of the three numbers on top."""
+
+    value: str
+    label: str
+    note: str
+
+
+@dataclass(frozen=True)
+class Section:
+    """One measurement."""
+
+    name: str
+    about: str
+    figures: list[Figure]
+    facts: list[tuple[str, str]]
+    regions: list[tuple[str, ...]]
+
+
+def contents(evaluation: Evaluation) -> dict[str, Any]:
+    """Everything that the template names."""
+    manifest, comparison = evaluation.manifest, evaluation.comparison
+    return {
+        "title": str(manifest["experiment"]["name"]),
+        "headline": evaluation.headline,
+        "verdict": evaluation.verdict,
+        "learned": _learned(manifest),
+        "numbers": _numbers(manifest, comparison),
+        "parameters": [_parameter(found) for found in manifest["parameters"]],
+        "measurements": _sections(manifest, comparison),
+        "compared": _compared_line(comparison),
+        "training": _training(manifest),
+        "history": _history(manifest),
+        "domain": _domain(manifest, comparison),
+        "domain_figure": None if comparison is None else _figure(draw_domain(comparison), ""),
+        "provenance": _provenance(evaluation),
+    }
+
+
+def _figure(svg: str, caption: str) -> Figure:
+    from markupsafe import Markup
+
+    return Figure(Markup(svg), caption)  # made by matplotlib, which escapes its texts
+
+
+def _learned(manifest: Mapping[str, Any]) -> str:
+    data = manifest["data"]
+    return (
+        f"Learned from {data['trials']:,} trials at {data['settings']:,} settings: "
+        f"{_count(len(manifest['columns']), 'measurement')} as a function of "
+        f"{_count(len(manifest['parameters']), 'parameter')}."
+    )
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" + ("" if number == 1 else "s")
+
+
+def _parameter(found: Mapping[str, Any]) -> tuple[str, str, str]:
+    """Name, unit, and range in the training data."""
+    unit = "" if found["units"] in ("", "1") else str(found["units"])
+    if found["kind"] == "categorical":
+        names = [str(name) for name in found["categories"]]
+        more = f", … {len(names)} in all" if len(names) > 8 else ""
+        return str(found["name"]), unit, ", ".join(names[:8]) + more
+    low, high = found["range"]
+    return str(found["name"]), unit, f"{float(low):g} to {float(high):g}"
+
+
+def _numbers(manifest: Mapping[str, Any], comparison: Comparison | None) -> list[Number]:
+    """Three numbers: how much is learned, how honest the intervals are, what to compare with."""
+    if comparison is not None:
+        return _new_numbers(comparison)
+    scores = manifest["scores"]
+    ratios = {name: _ratio(s["model"], s["marginal"]) for name, s in scores.items()}
+    nearest = {name: _ratio(s["model"], s["nearest"]) for name, s in scores.items()}
+    floors = [s["floor"] / s["marginal"] for s in scores.values() if s["floor"] and s["marginal"]]
+    held = {n: s["coverage_90"] for n, s in scores.items() if s["coverage_90"] is not None}
+    best = f"a perfect model: {np.mean(floors):.2f}" if floors else "best possible: not known"
+    return [
+        Number(_mean(ratios), "of the score of ignoring the parameters", f"{best}{_worst(ratios)}"),
+        _coverage_number(held),
+        Number(
+            _mean(nearest),
+            "of the score of resampling the nearest settings",
+            f"below 1 the model is worth having{_worst(nearest)}",
+        ),
+    ]
+
+
+def _new_numbers(comparison: Comparison) -> list[Number]:
+    scored = [s for s in comparison.measurements if s.trials]
+    ratios = {s.measurement.name: _ratio(s.model.value, s.marginal.value) for s in scored}
+    floors = [_ratio(s.floor, s.marginal.value) for s in scored if math.isfinite(s.floor)]
+    best = f"a perfect model: {np.mean(floors):.2f}" if floors else "best possible: not known"
+    at = LEVELS.index(0.9)
+    held = {s.measurement.name: s.coverage[at].value for s in scored if s.coverage}
+    apart = comparison.two_sample
+    if apart.auc is None:
+        last = Number("–", "telling virtual from real", apart.note)
+    else:
+        last = Number(
+            f"{apart.auc.value:.2f}",
+            "AUC of a classifier that tells virtual from real",
+            f"0.50: it cannot; 1: always; 90 % interval {_interval(apart.auc, '.2f')}",
+        )
+    return [
+        Number(_mean(ratios), "of the score of ignoring the parameters", f"{best}{_worst(ratios)}"),
+        _coverage_number(held),
+        last,
+    ]
+
+
+def _coverage_number(held: Mapping[str, float]) -> Number:
+    label = "of real values held by 90 % intervals"
+    if not held:
+        return Number("–", label, "categories have no intervals")
+    name, share = max(held.items(), key=lambda item: abs(item[1] - 0.9))
+    note = f"{name}, the farthest off" if len(held) > 1 else "ideal: 90 %"
+    return Number(f"{share:.0%}", label, note)
+
+
+def _ratio(first: float, second: float) -> float:
+    return first / second if second else math.nan
+
+
+def _mean(ratios: Mapping[str, float]) -> str:
+    known = [ratio for ratio in ratios.values() if math.isfinite(ratio)]
+    return f"{np.mean(known):.2f}" if known else "–"
+
+
+def _worst(ratios: Mapping[str, float]) -> str:
+    known = {name: ratio for name, ratio in ratios.items() if math.isfinite(ratio)}
+    if len(known) < 2:
+        return ""
+    name = max(known, key=lambda key: known[key])
+    return f"; mean of {len(known)}, the worst {name} {known[name]:.2f}"
+
+
+def _sections(manifest: Mapping[str, Any], comparison: Comparison | None) -> list[Section]:
+    new = {} if comparison is None else {s.measurement.name: s for s in comparison.measurements}
+    return [
+        _section(column["measurement"], manifest, new.get(column["measurement"]["name"]))
+        for column in manifest["columns"]
+    ]
+
+
+def _section(
+    measurement: Mapping[str, Any], manifest: Mapping[str, Any], new: Scored | None
+) -> Section:
+    """One measurement: new trials first, then what training held out."""
+    name = str(measurement["name"])
+    units = "" if measurement["units"] in ("", "1") else f" {measurement['units']}"
+    unit = units and f" ({units.strip()})"
+    held = manifest["scores"][name]
+    figures: list[Figure] = []
+    if new is not None and new.trials:
+        figures.append(
+            _figure(draw_scores(new_score_rows(new), unit), "New trials; bars: 90 % intervals.")
+        )
+    figures.append(_figure(draw_scores(score_rows(held), unit), "Settings held out in training."))
+    if new is not None:
+        known = {
+            dim: np.asarray(coord["values"], float)
+            for dim, coord in manifest["coords"].items()
+            if not isinstance((coord["values"] or [""])[0], str)
+        }
+        figures += [_figure(*pair) for pair in draw_pictures(new, known, unit)]
+        if new.coverage and new.trials:
+            figures.append(_figure(draw_calibration(new), "Calibration; band: 90 % interval."))
+            figures.append(_figure(draw_pit(new), "Rank of real among virtual; flat is ideal."))
+    shape = " x ".join(map(str, measurement["shape"]))
+    about = f"{measurement['kind']}{', ' + shape if shape else ''}{unit}"
+    return Section(name, about, figures, _facts(held, new, units), _regions(new))
+
+
+def _facts(held: Mapping[str, Any], new: Scored | None, unit: str) -> list[tuple[str, str]]:
+    """Numbers in words."""
+    facts = []
+    if new is not None:
+        facts.append(("CRPS on new trials", f"{new.model.value:.4g} {_interval(new.model)}{unit}"))
+        facts.append(
+            ("gain over ignoring the parameters", f"{new.gain.value:.4g} {_interval(new.gain)}")
+        )
+        if new.bias is not None:
+            facts.append(("bias of the mean", f"{new.bias.value:.3g} {_interval(new.bias)}{unit}"))
+        if math.isfinite(new.spread_ratio):
+            facts.append(("virtual spread over that of replicates", f"{new.spread_ratio:.2f}"))
+    for level in ("50", "90"):
+        if held[f"coverage_{level}"] is not None:
+            facts.append(
+                (f"{level} % intervals held, in training", f"{held[f'coverage_{level}']:.0%}")
+            )
+    return facts
+
+
+def _regions(new: Scored | None) -> list[tuple[str, ...]]:
+    """Scores inside, at the edge, outside; nothing where all is inside."""
+    if new is None or list(new.regions) == ["inside"]:
+        return []
+    return [
+        (
+            name,
+            f"{r.settings:,}",
+            f"{r.trials:,}",
+            _plain(r.model),
+            _plain(r.marginal),
+            _plain(r.floor),
+            f"{r.coverage_90:.0%}" if math.isfinite(r.coverage_90) else "–",
+        )
+        for name in VERDICTS
+        if (r := new.regions.get(name)) is not None
+    ]
+
+
+def _plain(value: float) -> str:
+    return f"{value:.4g}" if math.isfinite(value) else "–"
+
+
+def _interval(estimate: Any, form: str = ".3g") -> str:
+    if not math.isfinite(estimate.low):
+        return ""
+    return f"[{estimate.low:{form}}, {estimate.high:{form}}]"
+
+
+def _compared_line(comparison: Comparison | None) -> str:
+    if comparison is None:
+        return ""
+    return (
+        f"Held against {comparison.trials:,} new real trials at {comparison.settings:,} settings, "
+        f"{comparison.draws} virtual trials at each."
+    )
+
+
+def _training(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
+    training = manifest["training"]
+    facts = [
+        ("preset", str(training["preset"])),
+        ("members", str(training["members"])),
+        ("kept after", str(training["stage"])),
+        ("ended", str(training["ended"])),
+        ("held-out score", f"{training['score']:.3f} of the marginal's"),
+    ]
+    gain, error = training["refinement_gain"], training["refinement_gain_error"]
+    if gain is not None and math.isfinite(gain):
+        about = "" if error is None else f" ± {error:.2g}"
+        facts.append(("fall of the score by refinement", f"{gain:.2g}{about}"))
+    for name, factor in manifest["calibration"].items():
+        facts.append((f"spread of {name} after calibration", f"x {float(factor):.2f}"))
+    return facts
+
+
+def _history(manifest: Mapping[str, Any]) -> Figure | None:
+    history = manifest["training"]["history"]
+    if not history:
+        return None
+    return _figure(draw_history(history), "Held-out score along training; 1 has learned nothing.")
+
+
+def _domain(manifest: Mapping[str, Any], comparison: Comparison | None) -> list[str]:
+    reach = float(manifest["domain"]["reach"])
+    said = [
+        "A setting is inside the data where it is as near to a training setting as 95 % of those "
+        f"are to each other ({reach:.3g} standardised units), at the edge up to twice as far, and "
+        "outside beyond. virtlab does not extrapolate: believe nothing outside."
+    ]
+    if comparison is not None:
+        counts = ", ".join(f"{n:,} {name}" for name, n in comparison.region_counts.items())
+        said.append(f"New settings: {counts}.")
+    return said
+
+
+def _provenance(evaluation: Evaluation) -> list[tuple[str, str]]:
+    manifest, comparison = evaluation.manifest, evaluation.comparison
+    conditioner = manifest["conditioner"]
+    rows = [
+        ("model file", evaluation.name),
+        ("sha256 of the model file", evaluation.digest),
+        ("sha256 of the training data", str(manifest["data"]["sha256"])),
+        ("training files", ", ".join(map(str, manifest["data"]["files"]))),
+        ("trained by", f"virtlab {manifest['virtlab']}, seed {manifest['seed']}"),
+        (
+            "conditioner",
+            f"{conditioner['name']} ({conditioner['distribution']} {conditioner['version']})",
+        ),
+        ("evaluated by", f"virtlab {virtlab.__version__}"),
+    ]
+    if comparison is not None:
+        rows.append(("sha256 of the new data", str(evaluation.data_digest)))
+        rows.append(("seed of the evaluation", str(comparison.seed)))
+    return rows
