@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from virtlab.design import Design
 from virtlab.domain import verdicts
+from virtlab.errors import ConfigError
 from virtlab.runtime import BLOCK, ROWS_AT_ONCE, Trials, member_of, setting_key
 from virtlab.scaling import Column
 
@@ -46,7 +47,15 @@ def draw(
     seed: int,
     report: Callable[[float], None] | None = None,
 ) -> Drawn:
-    """Draw `trials` virtual trials at every setting of a design."""
+    """Draw `trials` virtual trials at every setting of a design.
+
+    Raises
+    ------
+    ConfigError
+        `trials` or `seed` is no whole number, or out of range.
+    """
+    _check_whole("trials", trials, 1, 10**9)
+    _check_whole("seed", seed, 0, 2**63 - 1)
     conditions = model.conditions(design.settings)
     keys = setting_keys(design)
     measurements: dict[str, NDArray[Any]] = {
@@ -74,6 +83,12 @@ def draw(
         domain=verdicts(distance),
         domain_distance=distance,
     )
+
+
+def _check_whole(name: str, value: object, low: int, high: int) -> None:
+    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    if not whole or not low <= value <= high:  # type: ignore[operator]
+        raise ConfigError(f"{name}: expected a whole number from {low} to {high}, found {value!r}")
 
 
 def setting_keys(design: Design) -> list[int]:

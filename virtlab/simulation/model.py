@@ -119,6 +119,8 @@ class Model:
         ------
         SettingError
             A setting is impossible, or a parameter is missing.
+        ConfigError
+            `trials` or `seed` is no whole number, or out of range.
         """
         from virtlab.simulation.dataset import make_dataset
         from virtlab.simulation.drawing import draw
