@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from virtlab.errors import DataError
 from virtlab.trials import Measurement
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ Floats = NDArray[np.float32]
 ATOM_SHARE = 0.03  # of the trials, on one value, make it an atom
 MAX_ATOMS = 4
 FLOOR_SHARE = 0.05  # of a signal's entries on its lowest value make that a floor
+LARGEST = 1e100  # squares of larger values are soon no numbers
+COARSE = 1e-3  # of the spread: a float32 that rounds by more loses what varies
 DECADES = 50.0  # 95 % over 5 % quantile above which a positive scalar is seen on a log scale
 
 
@@ -39,7 +42,8 @@ class Column:
     measurement
         What it is.
     warp
-        ``none``, ``above``, ``below``, ``between`` or ``log``; see `_warp`.
+        ``none``, ``above``, ``below``, ``between``, ``log``, or ``nearest`` (nothing lies
+        between the atoms); see `_warp`.
     limits
         What the warp cannot leave; for signals, what values are clipped to.
     bend
@@ -50,6 +54,8 @@ class Column:
         Values with a level of their own.
     gap
         How far below the lower limit a signal's entries on it are set; 0: no floor.
+    double
+        Single precision would round what varies away: virtual values are float64.
     """
 
     measurement: Measurement
@@ -60,6 +66,7 @@ class Column:
     scale: tuple[float, ...] = (1.0,)
     atoms: tuple[float, ...] = ()
     gap: float = 0.0
+    double: bool = False
 
     @property
     def values(self) -> int:
@@ -107,7 +114,7 @@ class Column:
         return np.where(seen, scaled, 0).astype(np.float32), seen.astype(np.float32), codes
 
     def scale_up(self, scaled: Floats, codes: NDArray[np.int64] | None) -> NDArray[Any]:
-        """Inverse of `scale_down`: ``(trial, *shape)`` of float32, int64 counts or strings."""
+        """Inverse of `scale_down`: ``(trial, *shape)`` of floats, int64 counts or strings."""
         if self.measurement.kind == "categorical":
             assert codes is not None
             return np.array(self.measurement.categories, dtype=object)[codes]
@@ -119,18 +126,52 @@ class Column:
         shaped = values.reshape(len(scaled), *self.measurement.shape)
         if self.measurement.kind == "count":
             return np.round(shaped).astype(np.int64)
+        if self.double:
+            return np.clip(shaped, *self.measurement.support)
         low, high = _float32_limits(self.measurement.support)
         return np.clip(shaped.astype(np.float32), low, high)
 
 
 def fit_column(measurement: Measurement, values: NDArray[Any]) -> Column:
-    """Choose how to scale one measurement, from its trials ``(trial, *shape)``."""
+    """Choose how to scale one measurement, from its trials ``(trial, *shape)``.
+
+    Raises
+    ------
+    DataError
+        Its values are too large to calculate with.
+    """
     if measurement.kind == "categorical":
         return Column(measurement)
     flat = values.reshape(len(values), -1).astype(np.float64)
-    if measurement.size > 1:
-        return _fit_signal(measurement, flat)
     seen = flat[np.isfinite(flat)]
+    _check_magnitude(measurement, seen)
+    column = (
+        _fit_signal(measurement, flat) if measurement.size > 1 else _fit_scalar(measurement, seen)
+    )
+    return replace(column, double=_needs_double(seen))
+
+
+def _check_magnitude(measurement: Measurement, seen: NDArray[np.float64]) -> None:
+    largest = float(np.abs(seen).max(initial=0))
+    if largest > LARGEST:
+        raise DataError(
+            f"measurement {measurement.name!r}: found the value {largest:.3g}, expected at most "
+            f"{LARGEST:g}; correct the data, name such values in [data] missing, or give larger "
+            "units"
+        )
+
+
+def _needs_double(seen: NDArray[np.float64]) -> bool:
+    """Whether float32 is too coarse for the spread, or too narrow for the values."""
+    if not seen.size or np.ptp(seen) == 0:
+        return False
+    largest = float(np.abs(seen).max())
+    coarse = np.finfo(np.float32).eps * largest > COARSE * seen.std()
+    return bool(coarse or not 1e-30 < largest < 1e37)
+
+
+def _fit_scalar(measurement: Measurement, seen: NDArray[np.float64]) -> Column:
+    """Set atoms apart, choose a warp for the rest, standardise it."""
     if measurement.kind == "count":
         # Half a count of room either side: rounding brings each limit back.
         low, high = measurement.support
@@ -199,7 +240,7 @@ def _choose_warp(column: Column, free: NDArray[np.float64]) -> Column:
     """A warp that keeps inside the limits, and a log where values span decades."""
     low, high = column.limits
     if free.size == 0:
-        return column
+        return replace(column, warp="nearest") if column.atoms else column
     if math.isfinite(low) and math.isfinite(high):
         return replace(column, warp="between")
     if math.isfinite(low):
@@ -235,12 +276,15 @@ def _fit_signal(measurement: Measurement, flat: NDArray[np.float64]) -> Column:
 
 
 def _standardise(column: Column, free: NDArray[np.float64]) -> Column:
-    """Set center and scale from the values that are on no atom."""
-    if free.size == 0:
+    """Set center and scale from the values that are on no atom, if there are any."""
+    if free.size == 0 and not column.atoms:
         return column
-    warped = _warp(free, column)
-    scale = float(warped.std()) or 1.0
-    return replace(column, center=(float(warped.mean()),), scale=(scale,))
+    warped = _warp(free if free.size else np.array(column.atoms), column)
+    # In units of the farthest: the square of a very small number is 0.
+    center = float(warped.mean())
+    farthest = float(np.abs(warped - center).max()) or 1.0
+    scale = farthest * float(((warped - center) / farthest).std()) or 1.0
+    return replace(column, center=(center,), scale=(scale,))
 
 
 def _warp(values: NDArray[np.float64], column: Column) -> NDArray[np.float64]:
@@ -271,6 +315,10 @@ def _unwarp(warped: NDArray[np.float64], column: Column) -> NDArray[np.float64]:
         return high - column.bend * np.logaddexp(0, -warped / column.bend)
     if column.warp == "between":
         return low + (high - low) / (1 + np.exp(-np.clip(warped, -700, 700)))
+    if column.warp == "nearest":
+        atoms = np.array(column.atoms)
+        nearest: NDArray[np.float64] = atoms[np.abs(warped[..., None] - atoms).argmin(axis=-1)]
+        return nearest
     return np.clip(warped, low, high)
 
 

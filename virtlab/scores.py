@@ -53,9 +53,10 @@ def replicate_floor(real: Array, setting: NDArray[np.int64]) -> float:
         if len(rows) < 2:
             continue
         shifts = range(1, min(len(rows) - 1, SPREAD_SHIFTS) + 1)
-        pairs = [distance(real[rows], real[np.roll(rows, shift)]).mean() for shift in shifts]
-        halves.append(0.5 * float(np.mean(pairs)))
-        weights.append(len(rows))
+        pairs = np.array([distance(real[rows], real[np.roll(rows, shift)]) for shift in shifts])
+        if np.isfinite(pairs).any():
+            halves.append(0.5 * float(np.nanmean(pairs)))
+            weights.append(len(rows))
     return float(np.average(halves, weights=weights)) if halves else float("nan")
 
 

@@ -2,7 +2,7 @@
 
 A conditioner is data and one function. Everything that any conditioner needs checked is
 checked here, once, by `condition`: names, kinds, limits, shape, finiteness. Conditions are
-plain float32 arrays with labels beside them: `simulate` would otherwise spend most of its
+plain float64 arrays with labels beside them: `simulate` would otherwise spend most of its
 start on importing xarray.
 """
 
@@ -20,6 +20,8 @@ from virtlab.conditioning.parameters import Parameter, suggestion
 from virtlab.conditioning.settings import Settings, check_settings, first_outside, refuse_settings
 from virtlab.errors import ConfigError, PluginError, SettingError, VirtlabError
 
+LARGEST = 1e100  # squares of larger values are soon no numbers
+
 
 @dataclass(frozen=True)
 class Conditions:
@@ -28,12 +30,14 @@ class Conditions:
     Parameters
     ----------
     values
-        Float32, shape ``(setting, feature)``; finite.
+        Float64, shape ``(setting, feature)``; finite. Single precision, which the networks
+        see, would make one setting of frequencies that differ in the tenth digit: it comes
+        after they are standardised.
     labels
         One name per feature.
     """
 
-    values: NDArray[np.float32]
+    values: NDArray[np.float64]
     labels: tuple[str, ...]
 
 
@@ -141,7 +145,7 @@ def _check_declared(conditioner: Conditioner, parameters: Mapping[str, Parameter
 
 
 def _assemble(name: str, features: Mapping[str, NDArray[Any]], n: int) -> Conditions:
-    """Labelled features as one float32 matrix, or what is wrong with them."""
+    """Labelled features as one matrix, or what is wrong with them."""
     if not isinstance(features, Mapping) or not features:
         raise PluginError(f"conditioner {name!r} returned no features: expected label -> array")
     columns = []
@@ -154,11 +158,10 @@ def _assemble(name: str, features: Mapping[str, NDArray[Any]], n: int) -> Condit
             )
         if column.dtype.kind not in "fiub":
             raise PluginError(f"conditioner {name!r}: feature {label!r} is not numeric")
-        with np.errstate(over="ignore"):  # found by the next line
-            column = column.astype(np.float32)
-        if not np.isfinite(column).all():
+        column = column.astype(np.float64)
+        if not (np.abs(column) <= LARGEST).all():
             raise PluginError(
-                f"conditioner {name!r}: feature {label!r} is not finite in single precision"
+                f"conditioner {name!r}: feature {label!r} is not finite, or beyond {LARGEST:g}"
             )
         columns.append(column)
     return Conditions(np.stack(columns, axis=1), tuple(str(label) for label in features))

@@ -101,7 +101,7 @@ def setting_keys(design: Design) -> list[int]:
 def dtype_of(column: Column) -> type:
     """What a measurement is stored as."""
     kinds = {"categorical": object, "count": np.int64}
-    return kinds.get(column.measurement.kind, np.float32)
+    return kinds.get(column.measurement.kind, np.float64 if column.double else np.float32)
 
 
 def _portions(keys: list[int], trials: int) -> Iterator[list[Trials]]:

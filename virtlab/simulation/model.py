@@ -38,8 +38,8 @@ class Model:
                 column_from_dict(column) for column in self.manifest["columns"]
             )
             features = self.manifest["features"]
-            self._center = np.array(features["center"], np.float32)
-            self._scale = np.array(features["scale"], np.float32)
+            self._center = np.array(features["center"], np.float64)
+            self._scale = np.array(features["scale"], np.float64)
             self._conditioner = self.manifest["conditioner"]
             self.scores: Mapping[str, Mapping[str, Any]] = self.manifest["scores"]
         except (KeyError, TypeError, ValueError) as error:
@@ -87,7 +87,8 @@ class Model:
                 f"{', '.join(encoded.labels)}; the model knows "
                 f"{', '.join(self.manifest['features']['labels'])}; train again"
             )
-        return (encoded.values - self._center) / self._scale
+        standard = (encoded.values - self._center) / self._scale
+        return standard.astype(np.float32)
 
     def simulate(
         self,

@@ -79,10 +79,14 @@ def _score(
     rows, drawn = rows[seen], drawn[:, seen]
 
     def mean(draws: Array) -> float:
-        return float(np.nanmean(scores.energy_scores(draws, real[rows])))
+        found = scores.energy_scores(draws, real[rows])
+        return float(np.nanmean(found)) if np.isfinite(found).any() else float("nan")
 
     found: dict[str, Any] = {"model": mean(drawn), "trials": len(rows)}
-    found |= {name: mean(real[index[:, seen]]) for name, index in baselines.items()}
+    missing: NDArray[np.bool_] = np.asarray(np.isnan(real).all(axis=1))
+    found |= {
+        name: mean(real[_measured(index[:, seen], missing)]) for name, index in baselines.items()
+    }
     floor = scores.replicate_floor(real, blocks.setting)
     found["floor"] = None if math.isnan(floor) else floor
     rank = scores.ranks(drawn, real[rows], rng)
@@ -152,6 +156,16 @@ def _resampled(
         pick = rng.integers(0, count, (DRAWS, len(mine)))
         found[:, at] = train[neighbours[np.arange(len(mine)), pick]]
     return found
+
+
+def _measured(index: NDArray[np.int64], missing: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Stand-ins ``(draw, row)`` that lack this measurement, replaced by a row's other ones."""
+    index = index.copy()
+    lacking = missing[index]
+    for row in np.flatnonzero(lacking.any(axis=0) & ~lacking.all(axis=0)):
+        others = index[~lacking[:, row], row]
+        index[lacking[:, row], row] = np.resize(others, lacking[:, row].sum())
+    return index
 
 
 def _neighbours(

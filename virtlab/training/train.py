@@ -17,7 +17,7 @@ from virtlab import plugins
 from virtlab.conditioning import Parameter, condition
 from virtlab.config import Experiment, read_experiment
 from virtlab.domain import learn_domain
-from virtlab.errors import OutputError, VirtlabError
+from virtlab.errors import DataError, OutputError, VirtlabError
 from virtlab.modelfile import GENERATOR, REFERENCE, WEIGHTS, pack_arrays, write_model
 from virtlab.progress import Progress, Report
 from virtlab.scaling import Column, column_to_dict, fit_columns
@@ -54,8 +54,8 @@ class Learnable:
 
     parameters: tuple[Parameter, ...]
     labels: tuple[str, ...]
-    center: NDArray[np.float32]
-    scale: NDArray[np.float32]
+    center: NDArray[np.float64]
+    scale: NDArray[np.float64]
     columns: tuple[Column, ...]
     conditions: NDArray[np.float32]
     setting: NDArray[np.int64]
@@ -142,15 +142,21 @@ def make_learnable(trials: xr.Dataset, experiment: Experiment) -> Learnable:
     Raises
     ------
     VirtlabError
-        The conditioner cannot encode the settings.
+        The conditioner cannot encode the settings, or they are all the same.
     """
     parameters = tuple(_parameter(trials, experiment, name) for name in experiment.parameters)
     conditioner = plugins.conditioner(experiment.experiment.conditioner)
     settings = {p.name: trials[p.name].values for p in parameters}
     encoded = condition(conditioner, settings, parameters, experiment.conditioner)
     center, scale = _standard(encoded.values)
-    conditions = (encoded.values - center) / scale
+    conditions = ((encoded.values - center) / scale).astype(np.float32)
     setting = np.unique(conditions, axis=0, return_inverse=True)[1].ravel().astype(np.int64)
+    if not setting.any():
+        told = ", ".join(f"{name} = {values[0]}" for name, values in settings.items())
+        raise DataError(
+            f"{experiment.path.name}: all {len(setting):,} trials are at one setting ({told}); "
+            "expected trials at two settings or more: nothing can be learned from one, nor held out"
+        )
     columns = fit_columns(trials, measurements_of(trials))
     return Learnable(parameters, encoded.labels, center, scale, columns, conditions, setting)
 
@@ -173,13 +179,17 @@ def _parameter(trials: xr.Dataset, experiment: Experiment, name: str) -> Paramet
 
 
 def _standard(
-    values: NDArray[np.float32],
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    values: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Center and scale of each feature; indicators become -1 and 1, like a two-level factor."""
     indicator = np.isin(values, (0, 1)).all(axis=0)
-    center = np.where(indicator, 0.5, values.mean(axis=0, dtype=np.float64))
-    scale = np.where(indicator, 0.5, values.std(axis=0, dtype=np.float64))
-    return center.astype(np.float32), np.where(scale > 0, scale, 1).astype(np.float32)
+    mean = np.where(np.ptp(values, axis=0) > 0, values.mean(axis=0), values[0])
+    # In units of the farthest: the square of a very small number is 0.
+    farthest = np.abs(values - mean).max(axis=0)
+    farthest = np.where(farthest > 0, farthest, 1)
+    scale = farthest * ((values - mean) / farthest).std(axis=0)
+    scale = np.where(scale > 0, scale, 1)
+    return np.where(indicator, 0.5, mean), np.where(indicator, 0.5, scale)
 
 
 def _learn(
