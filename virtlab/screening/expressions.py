@@ -99,8 +99,8 @@ Known = Mapping[str, Measurement | Parameter]
 
 def known_names(measurements: Iterable[Measurement], parameters: Iterable[Parameter]) -> Known:
     """What an expression may name."""
-    known: dict[str, Measurement | Parameter] = {item.name: item for item in parameters}
-    return known | {item.name: item for item in measurements}
+    known: dict[str, Measurement | Parameter] = {item.name: item for item in measurements}
+    return known | {item.name: item for item in parameters}
 
 
 def parse_goal(text: str, known: Known, where: str) -> Expression:

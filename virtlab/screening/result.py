@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from virtlab.conditioning import Parameter
 from virtlab.config import Params
 from virtlab.design import Design
 from virtlab.errors import ConfigError
@@ -159,11 +160,19 @@ class Screen:
     def _remarks(self) -> list[str]:
         """How to read the table, and how far its order can be trusted."""
         if not self.ranked:
-            return []
-        found, remarks = self.dataset, []
+            return ["no setting lies inside the training data or at its edge: none is ranked"]
+        found, remarks = self.dataset.isel({SETTING: slice(0, self.ranked)}), []
+        contenders = np.ones(self.ranked, bool)
+        if self.objective.require:
+            likely = found["require_probability"].values >= LIKELY
+            contenders = likely if likely.any() else contenders
+            remarks.append(
+                f"{likely.sum():,} of {self.ranked:,} ranked settings meet what is required in at "
+                f"least {LIKELY:.0%} of trials; they come first"
+            )
         if self.objective.goal is not None:
-            low, high = (found[f"objective_{end}"].values[: self.ranked] for end in ("low", "high"))
-            level = int(((low <= high[0]) & (high >= low[0])).sum()) - 1
+            low, high = (found[f"objective_{end}"].values for end in ("low", "high"))
+            level = int(((low <= high[0]) & (high >= low[0]) & contenders).sum()) - 1
             remarks.append(
                 "noise: sd between trials; ignorance: sd between members' means beyond noise "
                 "(0: lost in it; more trials tell)"
@@ -173,13 +182,23 @@ class Screen:
                     f"the order is not sure: the 90 % intervals of {level:,} more settings overlap "
                     "that of rank 1"
                 )
-        if self.objective.require:
-            likely = int((found["require_probability"].values[: self.ranked] >= LIKELY).sum())
-            remarks.append(
-                f"{likely:,} of {self.ranked:,} ranked settings meet what is required in at least "
-                f"{LIKELY:.0%} of trials; they come first"
-            )
         return remarks
+
+
+def check_names(parameters: Sequence[Parameter]) -> None:
+    """See that a result can hold the parameters beside what is found.
+
+    Raises
+    ------
+    ConfigError
+        A parameter has the name of a result.
+    """
+    for parameter in parameters:
+        if parameter.name in _LONG_NAMES:
+            raise ConfigError(
+                f"the parameter {parameter.name!r} has a name that a screen's result needs; give "
+                "it another in experiment.toml and train again"
+            )
 
 
 def make_screen(
@@ -190,23 +209,11 @@ def make_screen(
     params: Params,
     output: Path | None = None,
 ) -> Screen:
-    """Rank and label what was found.
-
-    Raises
-    ------
-    ConfigError
-        A parameter has the name of a result.
-    """
+    """Rank and label what was found."""
     import xarray as xr
 
     from virtlab.simulation.dataset import _attrs
 
-    taken = [parameter.name for parameter in model.parameters if parameter.name in _LONG_NAMES]
-    if taken:
-        raise ConfigError(
-            f"the parameter {taken[0]!r} has a name that a screen's result needs; give it another "
-            "in experiment.toml and train again"
-        )
     order, ranked = rank(objective, findings)
     place = np.zeros(len(order), np.int64)
     place[:ranked] = np.arange(1, ranked + 1)

@@ -15,7 +15,7 @@ from virtlab.runtime import ROWS_AT_ONCE
 from virtlab.screening.expressions import known_names
 from virtlab.screening.findings import Findings, find, join
 from virtlab.screening.objective import Objective, read_objective
-from virtlab.screening.result import Screen, make_screen
+from virtlab.screening.result import Screen, check_names, make_screen
 from virtlab.simulation import Model, load
 from virtlab.simulation.drawing import draw
 
@@ -63,6 +63,7 @@ def screen(
     changes = {"seed": seed, "trials": trials}
     params = params.model_copy(update={k: v for k, v in changes.items() if v is not None})
     model = load(params.path.parent / params.model)
+    check_names(model.parameters)
     objective = read_objective(params, known_names(model.measurements, model.parameters))
     design = make_design(params, model.parameters)
     findings = _simulate(

@@ -59,7 +59,7 @@ def parse_tree(text: str, known: Collection[str]) -> tuple[ast.expr, dict[str, s
             warnings.simplefilter("ignore")  # "1and 2": refused below, in our words
             tree = ast.parse(swapped, mode="eval")
     except SyntaxError as error:
-        at = min(max((error.offset or 1) - 1, 0), len(text) - 1)
+        at = min(error.offset or len(text), len(text)) - 1
         said = error.msg if "(" in error.msg or ")" in error.msg else "cannot be read here"
         raise Refused(at, None, said) from error
     except (ValueError, MemoryError, RecursionError) as error:
