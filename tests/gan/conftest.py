@@ -13,6 +13,7 @@ def plain(values=1):
     return Layout(
         basis=np.eye(values, dtype=np.float32),
         outside=np.zeros(values, np.float32),
+        reach=np.full(values, 1e6, np.float32),
         weight=np.ones(values, np.float32),
         levels=(),
         atom=np.zeros((0, values), np.float32),
@@ -29,6 +30,7 @@ def coded():
     return Layout(
         basis=np.eye(2, dtype=np.float32),
         outside=np.zeros(2, np.float32),
+        reach=np.full(2, 1e6, np.float32),
         weight=np.ones(2, np.float32),
         levels=(2, 3),
         atom=atom,
@@ -49,6 +51,7 @@ def wide(values=9, features=2):
     return Layout(
         basis=basis,
         outside=outside,
+        reach=np.full(features + 1, 1e6, np.float32),
         weight=np.full(values + 1, 1 / 3, np.float32),
         levels=(),
         atom=np.zeros((0, values + 1), np.float32),

@@ -278,7 +278,7 @@ def test_one_feature_needs_no_regression(layouts):
     pieces = dict(Mixture(2, layouts["plain"](1), components=2, width=8).pieces)
     assert pieces["regression"] == 0
     pieces = dict(Mixture(2, layouts["plain"](3), components=2, width=8).pieces)
-    assert pieces["regression"] == 2 * 9
+    assert pieces["regression"] == 2 * 3
 
 
 def test_layout_says_which_values_its_basis_leaves_something_of(layouts):

@@ -21,6 +21,9 @@ class Layout:
         scalars, principal components of unit variance for signals and images.
     outside
         Standard deviation of what the basis leaves of each value, ``(value,)``; 0: nothing.
+    reach
+        Farthest from 0 that each feature may be drawn, ``(feature,)``: members extrapolate to
+        settings that they never saw, and a signal must not explode there.
     weight
         Weight of each value in the joint distance, shape ``(value,)``: measurements count
         alike however many values they have.
@@ -39,6 +42,7 @@ class Layout:
 
     basis: Floats
     outside: Floats
+    reach: Floats
     weight: Floats
     levels: tuple[int, ...]
     atom: Floats

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from virtlab.gan.blocks import Floats, Layout
 from virtlab.gan.layers import Weights, dense, init_dense, leaky, swish
@@ -59,7 +60,7 @@ class Mixture:
         return (
             ("pi", k),
             ("mean", k * q),
-            ("regression", k * q * q if q > 1 else 0),
+            ("regression", k * (q * (q - 1)) // 2),
             ("sigma", k * q),
             ("codes", k * sum(self.layout.levels)),
             ("outside", self.layout.values if self.layout.is_wide else 0),
@@ -128,8 +129,9 @@ class Mixture:
         parts["mean"] = by_component(parts["mean"], q)
         parts["sigma"] = MIN_SIGMA + tf.nn.softplus(by_component(parts["sigma"], q) + UNIT)
         if q > 1:  # strictly lower triangular: each feature regresses on those before it
-            lower = np.tril(np.ones((q, q), np.float32), -1)
-            parts["regression"] = lower * by_component(parts["regression"], q, q)
+            entries = by_component(parts["regression"], (q * (q - 1)) // 2)
+            padded = tf.concat([tf.zeros_like(entries[..., :1]), entries], axis=-1)
+            parts["regression"] = by_component(tf.gather(padded, _triangle(q), axis=-1), q, q)
         parts["codes"] = by_component(parts["codes"], sum(self.layout.levels))
         if self.layout.is_wide:
             parts["outside"] = MIN_SIGMA + tf.nn.softplus(parts["outside"] + UNIT)
@@ -221,6 +223,7 @@ class Mixture:
         features = mean + shock
         seen = tf.concat([p["summary"], features, normal[..., q : q + noise]], axis=-1)
         features += dense(weights, "residual.1", leaky(dense(weights, "residual.0", seen)))
+        features = tf.clip_by_value(features, -layout.reach, layout.reach)
         values = tf.tensordot(features, tf.constant(layout.basis), 1)
         if layout.is_wide:
             beyond = p["outside"] * weights["spread.outside"] * layout.outside
@@ -284,6 +287,13 @@ def _outside(noise: tf.Tensor, layout: Layout) -> tf.Tensor:
     inside = inside.astype(np.float32)
     within = tf.tensordot(tf.tensordot(noise, inside, 1), np.ascontiguousarray(inside.T), 1)
     return (noise - within) / width
+
+
+def _triangle(size: int) -> NDArray[np.int32]:
+    """Where each entry of a strictly lower triangular matrix is found; 0: it is zero."""
+    place = np.zeros((size, size), np.int32)
+    place[np.tril_indices(size, -1)] = np.arange(1, (size * (size - 1)) // 2 + 1)
+    return place.ravel()
 
 
 def _offset(pieces: tuple[tuple[str, int], ...], name: str) -> int:

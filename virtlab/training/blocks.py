@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +19,8 @@ FEW_VALUES = 8  # a signal this short needs no basis
 MOST_FEATURES = 16
 SHARE_KEPT = 0.99999  # of the variance: what is left is modelled as noise, channel by channel
 NOTHING_LEFT = 1e-4  # of a standard deviation
+REACH = 1.25  # times the largest coordinate seen on a basis
+NO_LIMIT = 1e6  # scaled scalars: their support has its own warp
 
 
 def make_blocks(
@@ -44,14 +47,21 @@ def make_blocks(
     )
 
 
-def _basis(values: Floats, observed: Floats) -> tuple[Floats, Floats]:
-    """Principal components of unit variance, ``(feature, value)``, and what they leave.
+@dataclass(frozen=True)
+class _Basis:
+    """One measurement's share of a layout: see `Layout`."""
 
-    The identity, which leaves nothing, for a few values.
-    """
+    basis: Floats
+    outside: Floats
+    reach: Floats
+
+
+def _basis(values: Floats, observed: Floats) -> _Basis:
+    """Principal components of unit variance; the identity for a few values."""
     n, width = values.shape
     if width <= FEW_VALUES:
-        return np.eye(width, dtype=np.float32), np.zeros(width, np.float32)
+        none, free = np.zeros(width, np.float32), np.full(width, NO_LIMIT, np.float32)
+        return _Basis(np.eye(width, dtype=np.float32), none, free)
     filled = np.where(observed > 0, values, 0).astype(np.float64)
     centered = filled - filled.mean(axis=0)
     _, singular, components = np.linalg.svd(centered, full_matrices=False)
@@ -60,23 +70,26 @@ def _basis(values: Floats, observed: Floats) -> tuple[Floats, Floats]:
     basis = singular[:most, None] / np.sqrt(n) * components[:most]
     inside = centered @ components[:most].T @ components[:most]
     left = np.where(observed > 0, centered - inside, 0).std(axis=0)
-    return basis.astype(np.float32), np.where(left > NOTHING_LEFT, left, 0).astype(np.float32)
+    left = np.where(left > NOTHING_LEFT, left, 0)
+    reach = REACH * np.abs(filled @ np.linalg.pinv(basis)).max(axis=0)
+    return _Basis(*(np.asarray(array, np.float32) for array in (basis, left, reach)))
 
 
-def _layout(columns: Sequence[Column], bases: Sequence[tuple[Floats, Floats]]) -> Layout:
+def _layout(columns: Sequence[Column], bases: Sequence[_Basis]) -> Layout:
     """Where everything stands in a row."""
     width = max(1, sum(column.values for column in columns))
     levels = tuple(column.levels for column in columns if column.levels)
-    basis = np.zeros((max(1, sum(len(b) for b, _ in bases)), width), np.float32)
-    outside = np.zeros(width, np.float32)
+    height = max(1, sum(len(block.basis) for block in bases))
+    basis = np.zeros((height, width), np.float32)
+    outside, reach = np.zeros(width, np.float32), np.zeros(height, np.float32)
     weight, step = np.zeros(width, np.float32), np.zeros(width, np.float32)
     atom = np.zeros((sum(levels), width), np.float32)
     replaces, level_weight = np.zeros_like(atom), np.zeros(sum(levels), np.float32)
     row = at = level = 0
-    for column, (block, left) in zip(columns, bases, strict=True):
-        here = slice(at, at + column.values)
-        basis[row : row + len(block), here] = block
-        outside[here] = left
+    for column, block in zip(columns, bases, strict=True):
+        here, rows = slice(at, at + column.values), slice(row, row + len(block.basis))
+        basis[rows, here] = block.basis
+        outside[here], reach[rows] = block.outside, block.reach
         weight[here] = 1 / np.sqrt(max(column.values, 1))
         step[here] = column.step
         if column.measurement.kind == "categorical":
@@ -85,10 +98,11 @@ def _layout(columns: Sequence[Column], bases: Sequence[tuple[Floats, Floats]]) -
         elif column.levels:
             atom[level + 1 : level + column.levels, at] = column.scaled_atoms
             replaces[level + 1 : level + column.levels, at] = 1
-        row, at, level = row + len(block), at + column.values, level + column.levels
+        row, at, level = rows.stop, at + column.values, level + column.levels
     return Layout(
         basis=basis,
         outside=outside,
+        reach=reach,
         weight=weight,
         levels=levels,
         atom=atom,
