@@ -98,13 +98,26 @@ def _check_replaceable(path: Path) -> None:
             raise OutputError(f"{path} is a folder; choose another name or move it away")
         if path.exists() and not path.is_file():
             raise OutputError(f"{path} is not a regular file; choose another name")
-        return
-    found = _foreign(path)
+    found = _foreign_file(path) if path.suffix == NETCDF else _foreign(path)
     if found:
         raise OutputError(
             f"{path} exists and is {found}, which virtlab never deletes, not even with "
             "--force; choose another name or move it away"
         )
+
+
+def _foreign_file(path: Path) -> str:
+    """Say what stands at a .nc path, ``""`` for virtual trials, nothing, or an empty file."""
+    import h5py
+
+    if not path.exists() or not path.stat().st_size:
+        return ""
+    try:
+        with h5py.File(path, "r", locking=False) as file:
+            ours = bool(file.attrs.get("virtual_data"))
+    except (OSError, ValueError, RuntimeError):
+        return "no NetCDF-4 file"
+    return "" if ours else "a file that holds no virtual trials"
 
 
 def _foreign(path: Path) -> str:

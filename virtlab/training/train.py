@@ -17,7 +17,7 @@ from virtlab import plugins
 from virtlab.conditioning import Parameter, condition
 from virtlab.config import Experiment, read_experiment
 from virtlab.domain import learn_domain
-from virtlab.errors import DataError, OutputError, VirtlabError
+from virtlab.errors import ConfigError, DataError, OutputError, VirtlabError
 from virtlab.modelfile import GENERATOR, REFERENCE, WEIGHTS, pack_arrays, write_model
 from virtlab.progress import Progress, Report
 from virtlab.scaling import Column, column_to_dict, fit_columns
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from virtlab.gan.blocks import Blocks
     from virtlab.gan.fit import Fit, Moment
 
+SUFFIX = ".virtlab"
 READ, FITTED, CALIBRATED, ASSESSED = 0.03, 0.9, 0.94, 0.97  # shares of the whole work
 
 
@@ -106,10 +107,7 @@ def train(
     if not isinstance(experiment, Experiment):
         experiment = read_experiment(Path(experiment))
     path = Path(output) if output else default_output(experiment)
-    if path.exists() and not force:
-        raise OutputError(f"{path} exists; use --force to replace it, or -o for another name")
-    if not path.parent.is_dir():
-        raise OutputError(f"{path}: the folder {path.parent} does not exist; make it first")
+    _check_output(path, force=force)
     trials = _read(experiment, tell)
     learnable = make_learnable(trials, experiment)
     seed = experiment.training.seed if seed is None else seed
@@ -121,10 +119,30 @@ def train(
     return load(path)
 
 
+def _check_output(path: Path, *, force: bool) -> None:
+    """Refuse a model file that cannot be written, before the work that fills it is done.
+
+    The suffix keeps a slip of ``-o`` with ``--force`` from replacing lab data.
+    """
+    if path.suffix != SUFFIX:
+        raise ConfigError(
+            f"output {str(path)!r}: expected a name that ends in {SUFFIX}, "
+            f"found {path.suffix or 'no suffix'!r}"
+        )
+    if not path.parent.is_dir():
+        raise OutputError(f"{path}: the folder {path.parent} does not exist; make it first")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise OutputError(f"{path}: no permission to write in the folder {path.parent}")
+    if path.is_dir():
+        raise OutputError(f"{path} is a folder; choose another name with -o")
+    if path.exists() and not force:
+        raise OutputError(f"{path} exists; use --force to replace it, or -o for another name")
+
+
 def default_output(experiment: Experiment) -> Path:
     """The experiment's name as a file name, beside experiment.toml."""
     name = re.sub(r"[^A-Za-z0-9_.-]+", "_", experiment.experiment.name).strip("._") or "model"
-    return experiment.path.parent / f"{name}.virtlab"
+    return experiment.path.parent / f"{name}{SUFFIX}"
 
 
 def _read(experiment: Experiment, tell: Report) -> xr.Dataset:
