@@ -67,26 +67,37 @@ def test_zarr_gives_back_the_dataset(found, tmp_path):
         xr.testing.assert_equal(back.compute(), found)
 
 
-def test_force_replaces_and_nothing_else_is_left(found, tmp_path):
+def test_force_replaces_a_screen_and_leaves_nothing_else_behind(found, tmp_path):
     path = tmp_path / "screen.csv"
-    path.write_text("old")
-    with pytest.raises(OutputError, match="--force"):
-        write_screen(found, path)
-    assert path.read_text() == "old"
-    write_screen(found, path, force=True)
-    assert path.read_text().startswith("rank,power,glass,expected_objective,")
+    write_screen(found, path)
+    before = path.read_text()
+    with pytest.raises(OutputError, match="--force to replace it"):
+        write_screen(found.isel(setting=[0]), path)
+    assert path.read_text() == before
+    write_screen(found.isel(setting=[0]), path, force=True)
+    assert path.read_text().splitlines() == before.splitlines()[:2]
     assert [file.name for file in tmp_path.glob("*screen*")] == ["screen.csv"]
+
+
+@pytest.mark.parametrize("theirs", ["power,glass\n1,clear\n", "rank,light\n1,2\n", ""])
+def test_a_labs_own_table_is_never_replaced(found, tmp_path, theirs):
+    path = tmp_path / "candidates.csv"
+    path.write_text(theirs)
+    with pytest.raises(OutputError, match="is no screen, which virtlab never replaces"):
+        write_screen(found, path, force=True)
+    assert path.read_text() == theirs
 
 
 def test_failed_write_leaves_the_old_file(found, tmp_path, monkeypatch):
     path = tmp_path / "screen.csv"
-    path.write_text("old")
+    write_screen(found, path)
+    before = path.read_text()
 
     def full(_handle):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OutputError, match="No space left on device"):
-        write_screen(found, path, force=True)
-    assert path.read_text() == "old"
+        write_screen(found.isel(setting=[0]), path, force=True)
+    assert path.read_text() == before
     assert [file.name for file in tmp_path.glob("*screen*")] == ["screen.csv"]

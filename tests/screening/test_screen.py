@@ -222,7 +222,7 @@ def test_goal_that_is_no_number_in_some_trial_is_refused_with_the_setting(lamp, 
     lamp()
     message = fault(asked(('"light"', '"log(light - 2)"')))
     assert "params.toml: objective.maximize: log(light - 2) is not a finite number" in message
-    assert "in 40 of 40 virtual trials at power = 1, glass = milky" in message
+    assert "in 40 of 40 virtual trials at power = 1, glass = milky (inside the data)" in message
 
 
 def test_too_few_trials_to_tell_noise_from_ignorance_are_refused(lamp, asked):
@@ -252,8 +252,8 @@ def test_parameter_with_a_results_name_is_refused_before_the_work(lamp, asked):
         ("screen.txt", ConfigError, "expected a name that ends in .csv, .nc or .zarr"),
         ("missing/screen.csv", OutputError, "missing does not exist; create it first"),
         ("folder.csv", OutputError, "is not a regular file"),
-        ("there.csv", OutputError, "use --force to replace it"),
-        ("there.nc", OutputError, "use --force to replace it"),
+        ("there.csv", OutputError, "there.csv exists"),
+        ("there.nc", OutputError, "there.nc exists"),
     ],
 )
 def test_output_is_refused_before_the_work(lamp, asked, tmp_path, name, error, said):

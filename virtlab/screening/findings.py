@@ -59,7 +59,7 @@ def find(
     goal = objective.goal_of(values, drawn.member.shape)
     met = objective.met_by(values, drawn.member.shape)
     if goal is not None:
-        _check_finite(goal, objective, design, where)
+        _check_finite(goal, objective, design, drawn, where)
     share, error = (None, None) if met is None else probability(met, drawn.member, members)
     return Findings(
         expectation=None if goal is None else expect(goal, drawn.member, members),
@@ -116,16 +116,19 @@ def rank(objective: Objective, findings: Findings) -> tuple[NDArray[np.intp], in
     return np.concatenate([ranked, apart]), len(ranked)
 
 
-def _check_finite(goal: Floats, objective: Objective, design: Design, where: str) -> None:
+def _check_finite(
+    goal: Floats, objective: Objective, design: Design, drawn: Drawn, where: str
+) -> None:
     bad = ~np.isfinite(goal)
     if not bad.any():
         return
     assert objective.goal is not None
     at = int(np.argmax(bad.any(axis=1)))
+    setting = told(design.settings, at)
     raise ConfigError(
         f"{where}: {objective.goal.text} is not a finite number in {bad[at].sum():,} of "
-        f"{bad.shape[1]:,} virtual trials at {told(design.settings, at)}; is it a logarithm or a "
-        "root of what can be 0 or negative, or divided by what can be 0? "
+        f"{bad.shape[1]:,} virtual trials at {setting} ({drawn.domain[at]} the data); is it a "
+        "logarithm or a root of what can be 0 or negative, or divided by what can be 0? "
         "Write it so that every trial has a value, e.g. log(x + 1)"
     )
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     import xarray as xr
 
 CSV = ".csv"
+VIRTUAL = "virtual_data"
+"""Last column of a CSV: 1 in every line."""
 
 
 def check_output(path: Path, *, force: bool = False) -> None:
@@ -42,8 +44,23 @@ def check_output(path: Path, *, force: bool = False) -> None:
     if os.path.lexists(path):
         if not path.is_file():
             raise OutputError(f"{path} is not a regular file; choose another name")
+        if not _is_screen(path):
+            raise OutputError(
+                f"{path} exists and is no screen, which virtlab never replaces, not even with "
+                "--force; choose another name or move it away"
+            )
         if not force:
             raise OutputError(f"{path} exists; use --force to replace it")
+
+
+def _is_screen(path: Path) -> bool:
+    """A CSV that this room wrote, and not a lab's own."""
+    try:
+        with path.open("rb") as file:
+            header = file.readline(2**16)
+    except OSError:
+        return False
+    return header.startswith(b"rank,") and header.endswith(f",{VIRTUAL}\n".encode())
 
 
 def write_screen(dataset: xr.Dataset, path: Path, *, force: bool = False) -> None:
@@ -83,6 +100,6 @@ def csv_text(dataset: xr.Dataset) -> str:
     columns[0] = [place or "" for place in columns[0]]
     file = io.StringIO(newline="")
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow([*names, "virtual_data"])
-    writer.writerows([*row, dataset.attrs["virtual_data"]] for row in zip(*columns, strict=True))
+    writer.writerow([*names, VIRTUAL])
+    writer.writerows([*row, dataset.attrs[VIRTUAL]] for row in zip(*columns, strict=True))
     return file.getvalue()

@@ -10,33 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from virtlab.conditioning import Parameter
-from virtlab.config import Params
-from virtlab.design import Design
-from virtlab.errors import ConfigError
-from virtlab.screening.findings import LIKELY, Findings, cell, rank
+from virtlab.screening.findings import LIKELY, cell
 from virtlab.screening.objective import Objective
 from virtlab.trials import SETTING
 
 if TYPE_CHECKING:
     import xarray as xr
 
-    from virtlab.simulation import Model
-
 TOP = 10
-
-_LONG_NAMES = {
-    "rank": "place among the settings that are not outside the training data; 0: outside",
-    "expected_objective": "expected value of the objective",
-    "objective_low": "lower end of the 90 % interval of the expected objective",
-    "objective_high": "upper end of the 90 % interval of the expected objective",
-    "objective_noise": "standard deviation between trials of one ensemble member",
-    "objective_ignorance": "standard deviation between the members' means",
-    "require_probability": "probability that a trial meets all requirements",
-    "require_probability_error": "its standard error, members being the independent units",
-    "domain": "whether the setting lies inside the training data",
-    "domain_distance": "distance to the nearest training setting; up to 1 is inside the data",
-}
 
 
 @dataclass(frozen=True)
@@ -65,7 +46,7 @@ class Screen:
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON: every setting."""
-        rows, attrs = self._rows(self.dataset.sizes[SETTING]), self.dataset.attrs
+        rows, attrs = self._rows(0, self.dataset.sizes[SETTING]), self.dataset.attrs
         goal = self.objective.goal
         return {
             "output": None if self.output is None else str(self.output),
@@ -109,9 +90,9 @@ class Screen:
     def __repr__(self) -> str:
         return "<virtlab screen>\n" + "\n".join(self.lines())
 
-    def _rows(self, stop: int) -> list[dict[str, Any]]:
-        """Settings as plain Python, in the dataset's order."""
-        part = self.dataset.isel({SETTING: slice(0, stop)})
+    def _rows(self, start: int, stop: int) -> list[dict[str, Any]]:
+        """Settings `start` to `stop` as plain Python."""
+        part = self.dataset.isel({SETTING: slice(start, stop)})
         parameters = {str(name): values.values.tolist() for name, values in part.coords.items()}
         found = {str(name): values.values.tolist() for name, values in part.data_vars.items()}
         return [
@@ -146,7 +127,7 @@ class Screen:
             heads += [f"objective{unit} ± ignorance", "noise"]
         heads += ["P(require)"] * bool(require) + ["domain"]
         rows = [heads]
-        for row in self._rows(stop)[start:]:
+        for row in self._rows(start, stop):
             cells = [str(row["rank"] or "-"), *(cell(row["setting"][name]) for name in varying)]
             if goal is not None:
                 expected, ignorance = row["expected_objective"], row["objective_ignorance"]
@@ -183,80 +164,6 @@ class Screen:
                     "that of rank 1"
                 )
         return remarks
-
-
-def check_names(parameters: Sequence[Parameter]) -> None:
-    """See that a result can hold the parameters beside what is found.
-
-    Raises
-    ------
-    ConfigError
-        A parameter has the name of a result.
-    """
-    for parameter in parameters:
-        if parameter.name in _LONG_NAMES:
-            raise ConfigError(
-                f"the parameter {parameter.name!r} has a name that a screen's result needs; give "
-                "it another in experiment.toml and train again"
-            )
-
-
-def make_screen(
-    model: Model,
-    design: Design,
-    objective: Objective,
-    findings: Findings,
-    params: Params,
-    output: Path | None = None,
-) -> Screen:
-    """Rank and label what was found."""
-    import xarray as xr
-
-    from virtlab.simulation.dataset import _attrs
-
-    order, ranked = rank(objective, findings)
-    place = np.zeros(len(order), np.int64)
-    place[:ranked] = np.arange(1, ranked + 1)
-    data: dict[str, Any] = {"rank": (SETTING, place, {"long_name": _LONG_NAMES["rank"]})}
-    for name, values in _columns(findings).items():
-        attrs = {"long_name": _LONG_NAMES[name]}
-        if name.startswith(("expected_", "objective_")) and objective.goal is not None:
-            attrs |= {"units": objective.goal.units} if objective.goal.units else {}
-        elif name != "domain":
-            attrs["units"] = "1"
-        data[name] = (SETTING, values[order], attrs)
-    coords = {
-        parameter.name: (
-            SETTING,
-            design.settings[parameter.name][order],
-            {"units": parameter.units or "1"} if parameter.kind != "categorical" else {},
-        )
-        for parameter in model.parameters
-    }
-    attrs = _attrs(model, params.seed, params.text) | {
-        "title": f"screen: {model.manifest['experiment']['name']}",
-        "objective": objective.text,
-        "trials_per_setting": params.trials,
-        "members": model.runtime.members,
-    }
-    return Screen(xr.Dataset(data, coords, attrs), objective, output)
-
-
-def _columns(findings: Findings) -> dict[str, Any]:
-    """What was found, by the names that the result has for it."""
-    goal = findings.expectation
-    columns = {
-        "expected_objective": None if goal is None else goal.mean,
-        "objective_low": None if goal is None else goal.low,
-        "objective_high": None if goal is None else goal.high,
-        "objective_noise": None if goal is None else goal.noise,
-        "objective_ignorance": None if goal is None else goal.ignorance,
-        "require_probability": findings.probability,
-        "require_probability_error": findings.probability_error,
-        "domain": findings.domain,
-        "domain_distance": findings.domain_distance,
-    }
-    return {name: values for name, values in columns.items() if values is not None}
 
 
 def _unit(attrs: Mapping[Any, Any]) -> str:

@@ -15,7 +15,7 @@ from virtlab.runtime import ROWS_AT_ONCE
 from virtlab.screening.expressions import known_names
 from virtlab.screening.findings import Findings, find, join
 from virtlab.screening.objective import Objective, read_objective
-from virtlab.screening.result import Screen, check_names, make_screen
+from virtlab.screening.result import Screen
 from virtlab.simulation import Model, load
 from virtlab.simulation.drawing import draw
 
@@ -55,6 +55,7 @@ def screen(
     VirtlabError
         The model, a setting, the objective or the output cannot be used.
     """
+    from virtlab.screening.dataset import check_names, make_dataset
     from virtlab.screening.output import check_output, write_screen
 
     tell = report or (lambda _progress: None)
@@ -69,7 +70,7 @@ def screen(
     findings = _simulate(
         model, design, objective, params, lambda part: tell(Progress("screening", part))
     )
-    made = make_screen(model, design, objective, findings, params, output)
+    made = Screen(make_dataset(model, design, objective, findings, params), objective, output)
     if output is not None:
         tell(Progress("writing", 1.0, message=output.name))
         write_screen(made.dataset, output, force=force)
