@@ -1,11 +1,16 @@
 """A tiny lab with every kind of measurement, and a model trained on it once for all tests."""
 
 import contextlib
+import os
 from dataclasses import replace
 
 import h5py
 import numpy as np
 import pytest
+
+# As `virtlab.training` sets them: tests that import TensorFlow first must get the same bytes.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 
 TINY_EXPERIMENT = """
 [experiment]
@@ -79,7 +84,7 @@ def write_tiny_lab(folder):
 
 
 @contextlib.contextmanager
-def few_steps(likelihood=600, game=50, every=50):
+def train_shortly(likelihood=600, game=50, every=50):
     """Train for so many steps at most: quick, and the same on every machine."""
     from virtlab.gan import fit, presets
 
@@ -94,6 +99,12 @@ def few_steps(likelihood=600, game=50, every=50):
 
 
 @pytest.fixture(scope="session")
+def few_steps():
+    """Context in which training takes few steps."""
+    return train_shortly
+
+
+@pytest.fixture(scope="session")
 def tiny_experiment(tmp_path_factory):
     """experiment.toml of the tiny lab, in a folder that nobody changes."""
     return write_tiny_lab(tmp_path_factory.mktemp("tiny"))
@@ -105,7 +116,7 @@ def tiny_model(tiny_experiment, tmp_path_factory):
     from virtlab.training import train
 
     path = tmp_path_factory.mktemp("models") / "tiny.virtlab"
-    with few_steps():
+    with train_shortly():
         train(tiny_experiment, output=path)
     return path
 

@@ -1,0 +1,108 @@
+"""Trials as the networks see them."""
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from virtlab.scaling import fit_columns
+from virtlab.storage import open_trials
+from virtlab.training.blocks import FEW_VALUES, make_blocks
+from virtlab.trials import measurements_of
+
+
+def blocks_of(trials):
+    n = trials.sizes["trial"]
+    columns = fit_columns(trials, measurements_of(trials))
+    return make_blocks(trials, columns, np.zeros((n, 1), np.float32), np.arange(n)), columns
+
+
+@pytest.fixture(scope="module")
+def tiny_blocks(tiny_experiment):
+    return blocks_of(open_trials(tiny_experiment))
+
+
+def test_measurements_stand_side_by_side(tiny_blocks):
+    blocks, _ = tiny_blocks
+    assert blocks.values.shape == blocks.observed.shape == (120, 26)
+    assert blocks.layout.levels == (2, 2)  # light's zero, and the state
+    assert blocks.codes.shape == (120, 2)
+    assert (blocks.observed == 1).all()
+
+
+def test_measurements_count_alike_in_the_joint_distance(tiny_blocks):
+    weight = tiny_blocks[0].layout.weight.astype(float)
+    squares = [(weight[part] ** 2).sum() for part in (slice(0, 1), slice(1, 2), slice(2, 26))]
+    np.testing.assert_allclose(squares, 1, rtol=1e-6)
+
+
+def test_atoms_replace_their_value_and_categories_replace_none(tiny_blocks):
+    blocks, columns = tiny_blocks
+    layout = blocks.layout
+    np.testing.assert_array_equal(np.argwhere(layout.replaces), [[1, 0]])
+    assert layout.atom[1, 0] == columns[0].scaled_atoms[0]
+    np.testing.assert_allclose(layout.level_weight, [0, 0, 0.5**0.5, 0.5**0.5])
+    dark = blocks.codes[:, 0] == 1
+    assert 0.2 < dark.mean() < 0.4
+    np.testing.assert_array_equal(blocks.values[dark, 0], layout.atom[1, 0])
+
+
+def test_only_counts_are_blurred(tiny_blocks):
+    step = tiny_blocks[0].layout.step
+    assert step[1] > 0
+    assert not np.delete(step, 1).any()
+
+
+def test_basis_and_what_it_leaves_add_up_to_the_signal(tiny_blocks):
+    blocks, _ = tiny_blocks
+    layout, values = blocks.layout, blocks.values.astype(float)
+    features = values @ np.linalg.pinv(layout.basis.astype(float))
+    rest = values - features @ layout.basis
+    np.testing.assert_allclose(rest[:, :2], 0, atol=1e-5)
+    np.testing.assert_allclose(rest.std(axis=0), layout.outside, atol=0.02)
+    assert layout.features < layout.values
+    # Coordinates on the basis are about of unit variance, and none is beyond the reach.
+    np.testing.assert_allclose(features[:, 2:].std(axis=0), 1, rtol=0.05)
+    assert (np.abs(features) <= layout.reach).all()
+
+
+def signal(width, n=40):
+    rng = np.random.default_rng(0)
+    attrs = {"units": "V", "kind": "continuous"}
+    return xr.Dataset({"s": (("trial", "t"), rng.normal(size=(n, width)), attrs)})
+
+
+def test_short_signal_needs_no_basis():
+    blocks, _ = blocks_of(signal(FEW_VALUES))
+    np.testing.assert_array_equal(blocks.layout.basis, np.eye(FEW_VALUES))
+    assert not blocks.layout.is_wide
+
+
+def test_basis_is_no_larger_than_the_trials_support():
+    assert blocks_of(signal(50, n=12))[0].layout.features == 3
+    assert blocks_of(signal(50, n=400))[0].layout.features == 16
+
+
+def test_signal_that_never_varies_is_left_to_the_scale():
+    trials = signal(20)
+    trials["s"][:] = 5.0
+    blocks, _ = blocks_of(trials)
+    assert np.isfinite(blocks.layout.basis).all()
+    assert not blocks.layout.outside.any()
+
+
+def test_categories_alone_leave_one_value_that_was_never_seen():
+    values = np.array(["a", "b", ""] * 4, dtype=object)
+    trials = xr.Dataset({"c": ("trial", values, {"kind": "categorical"})})
+    blocks, _ = blocks_of(trials)
+    assert blocks.values.shape == (12, 1)
+    assert not blocks.observed.any()
+    np.testing.assert_array_equal(blocks.codes[:, 0], [0, 1, -1] * 4)
+
+
+def test_missing_values_are_masked():
+    trials = signal(20)
+    trials["s"][3, 5:9] = np.nan
+    trials["s"][7] = np.nan
+    blocks, _ = blocks_of(trials)
+    np.testing.assert_array_equal(blocks.observed == 0, np.isnan(trials["s"]))
+    assert np.isfinite(blocks.values).all()

@@ -1,0 +1,51 @@
+"""Noise made as wide as held-out settings ask for."""
+
+import numpy as np
+import pytest
+
+from virtlab.training.assessment import assess
+from virtlab.training.calibration import calibrate, value_slices
+
+
+def test_overconfident_measurement_is_widened_and_the_other_left(known):
+    fit, blocks, columns = known(factors=(0.5, 1.0))
+    before = assess(fit, blocks, columns, seed=0)
+    calibrated, spread = calibrate(fit, blocks, columns, seed=0)
+    after = assess(calibrated, blocks, columns, seed=0)
+    assert spread["wide"] > 1.4
+    assert spread["narrow"] == pytest.approx(1, abs=0.2)
+    assert before["wide"]["coverage_90"] < 0.7
+    assert after["wide"]["coverage_90"] == pytest.approx(0.9, abs=0.07)
+    np.testing.assert_allclose(
+        calibrated.weights["spread.features"],
+        np.broadcast_to([spread["wide"], spread["narrow"]], (4, 1, 2)),
+        rtol=1e-6,
+    )
+
+
+def test_timid_measurement_is_narrowed(known):
+    _, spread = calibrate(*known(factors=(1.6, 1.0)), seed=0)
+    assert spread["wide"] < 0.8
+
+
+def test_true_spread_is_left_nearly_alone(known):
+    _, spread = calibrate(*known(), seed=0)
+    assert all(0.8 < factor < 1.25 for factor in spread.values())
+
+
+def test_few_settings_are_trusted_little(known):
+    fit, blocks, columns = known(factors=(0.5, 1.0))
+    blocks.setting[:] = blocks.setting // 12  # ten settings' worth of evidence
+    _, few = calibrate(fit, blocks, columns, seed=0)
+    assert 1.05 < few["wide"] < 1.3
+
+
+def test_generator_without_a_spread_is_left_as_it_is(known):
+    fit, blocks, columns = known()
+    del fit.weights["spread.features"]
+    assert calibrate(fit, blocks, columns, seed=0) == (fit, {})
+
+
+def test_slices_follow_the_columns(tiny):
+    found = value_slices(tiny.columns)
+    assert found == {"light": slice(0, 1), "clicks": slice(1, 2), "trace": slice(2, 26)}
