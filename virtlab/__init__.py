@@ -20,6 +20,7 @@ _ROOMS = {
     "VirtlabError": "errors",
     "load": "simulation",
     "open_trials": "storage",
+    "screen": "screening",
     "train": "training",
 }
 

@@ -67,7 +67,7 @@ def test_completion_knows_the_commands():
         capture_output=True,
         text=True,
         check=False,
-        env={"_VIRTLAB_COMPLETE": "bash_complete", "COMP_WORDS": "virtlab s", "COMP_CWORD": "1"},
+        env={"_VIRTLAB_COMPLETE": "bash_complete", "COMP_WORDS": "virtlab si", "COMP_CWORD": "1"},
     )
     assert run.stdout == "plain,simulate\n"
 

@@ -63,7 +63,7 @@ def make_dataset(
     """
     import xarray as xr
 
-    from virtlab.simulation.dataset import _attrs
+    from virtlab.simulation.dataset import provenance
 
     order, ranked = rank(objective, findings)
     place = np.zeros(len(order), np.int64)
@@ -84,7 +84,7 @@ def make_dataset(
         )
         for parameter in model.parameters
     }
-    attrs = _attrs(model, params.seed, params.text) | {
+    attrs = provenance(model, params.seed, params.text) | {
         "title": f"screen: {model.manifest['experiment']['name']}",
         "objective": objective.text,
         "trials_per_setting": params.trials,

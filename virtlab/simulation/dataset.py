@@ -54,7 +54,7 @@ def make_dataset(
             "units": "1",
         },
     )
-    return xr.Dataset(data, _coords(model, design, dims), _attrs(model, seed, params_text))
+    return xr.Dataset(data, _coords(model, design, dims), provenance(model, seed, params_text))
 
 
 DOMAIN_NAME = "whether the setting lies inside the training data"
@@ -96,7 +96,7 @@ def _coords(model: Model, design: Design, dims: tuple[str, ...]) -> dict[str, An
     return coords
 
 
-def _attrs(model: Model, seed: int, params_text: str) -> dict[str, Any]:
+def provenance(model: Model, seed: int, params_text: str) -> dict[str, Any]:
     """Where the virtual trials come from; no clock time, so that bytes repeat."""
     conditioner = model.manifest["conditioner"]
     attrs = {
