@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from virtlab.errors import DataError, ModelFileError
 from virtlab.evaluation.comparison import Comparison, compare
+from virtlab.evaluation.matching import where_from
 from virtlab.evaluation.scoring import LEVELS, Scored
 from virtlab.evaluation.wording import headline, in_words
+from virtlab.trials import TRIAL
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -115,12 +117,14 @@ def evaluate(
     if trials is not None:
         from virtlab.storage import data_digest
 
+        if not trials.sizes.get(TRIAL):
+            raise DataError(f"{where_from(trials)}: no trials to evaluate on")
         digest = data_digest(trials)
         if digest == model.manifest["data"]["sha256"]:
             raise DataError(
-                "the new trials are the very trials that the model was trained on; scores on them "
-                "would flatter it: name an experiment.toml with other trials, or leave --data "
-                "away to see the scores on held-out settings"
+                f"{where_from(trials)} are the very trials that the model was trained on; scores "
+                "on them would flatter it: name an experiment.toml with other trials, or leave "
+                "--data away to see the scores on held-out settings"
             )
         comparison = compare(model, trials, report)
     found = Evaluation(model.file.path.name, model.file.digest, model.manifest, digest, comparison)

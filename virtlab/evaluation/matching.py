@@ -64,9 +64,7 @@ def match_trials(model: Model, trials: xr.Dataset) -> Matched:
         A parameter or a measurement is missing, of another kind, shape or axis, in units that
         cannot be converted, or a category that the model does not know.
     """
-    where = _where(trials)
-    if not trials.sizes.get(TRIAL):
-        raise DataError(f"{where}: no trials to evaluate on")
+    where = where_from(trials)
     values = {}
     for parameter in model.parameters:
         if parameter.name not in trials.coords or trials[parameter.name].dims != (TRIAL,):
@@ -185,7 +183,7 @@ def _shape(dims: tuple[str, ...], shape: tuple[int, ...]) -> str:
     return f"dims ({told})" if told else "no dims of its own"
 
 
-def _where(trials: xr.Dataset) -> str:
+def where_from(trials: xr.Dataset) -> str:
     """How messages call the new trials."""
     files = [str(file) for file in trials.attrs.get("files", [])]
     if not files:

@@ -11,6 +11,7 @@ from virtlab.evaluation.scoring import LEVELS, Scored
 
 MOST_NAMED = 4
 TOLD_APART = 0.6  # an AUC that is worth a word
+UNTRUE = 0.15  # coverage this far from what is stated belongs into the headline
 FAR_OFF = 1.25  # a spread this many times too wide or too narrow is, too
 
 
@@ -35,12 +36,32 @@ def headline(held_out: Mapping[str, Mapping[str, Any]], comparison: Comparison |
         bad = "it is not clearly better"
     better = [name for name, wins in good.items() if wins]
     worse = [name for name, wins in good.items() if not wins]
-    if not worse:
-        return f"The model does better than {rivals} {where}, for {_listed(better, 'measurement')}."
     if not better:
         return f"For {_listed(worse, 'measurement')}, {bad} {where}: do not rely on the model."
-    return f"The model does better than {rivals} {where} for {_named(better)}; {bad} for " + (
-        f"{_named(worse)}."
+    said = f"The model does better than {rivals} {where}"
+    if worse:
+        said += f" for {_named(better)}; {bad} for {_named(worse)}."
+    else:
+        said += f", for {_listed(better, 'measurement')}."
+    return said + _reservation(held_out, comparison)
+
+
+def _reservation(held_out: Mapping[str, Mapping[str, Any]], comparison: Comparison | None) -> str:
+    """A second sentence, where stated intervals are far from true."""
+    if comparison is None:
+        held = {name: found["coverage_90"] for name, found in held_out.items()}
+    else:
+        at = LEVELS.index(0.9)
+        held = {
+            s.measurement.name: s.coverage[at].value if s.coverage else None
+            for s in comparison.measurements
+        }
+    off = {n: abs(share - 0.9) for n, share in held.items() if share is not None}
+    name = max(off, key=lambda key: off[key], default=None)
+    if name is None or not off[name] > UNTRUE:
+        return ""
+    return (
+        f" But do not trust its intervals: those stated as 90 % held {held[name]:.0%} for {name}."
     )
 
 

@@ -23,7 +23,7 @@ from virtlab.report.figures import (
     new_score_rows,
     score_rows,
 )
-from virtlab.report.pictures import draw_pictures
+from virtlab.report.pictures import Axis, draw_pictures
 
 
 @dataclass(frozen=True)
@@ -115,11 +115,13 @@ def _numbers(manifest: Mapping[str, Any], comparison: Comparison | None) -> list
     held = {n: s["coverage_90"] for n, s in scores.items() if s["coverage_90"] is not None}
     best = f"a perfect model: {np.mean(floors):.2f}" if floors else "best possible: not known"
     return [
-        Number(_mean(ratios), "of the score of ignoring the parameters", f"{best}{_worst(ratios)}"),
+        Number(
+            _mean(ratios), "times the score of ignoring the parameters", f"{best}{_worst(ratios)}"
+        ),
         _coverage_number(held),
         Number(
             _mean(nearest),
-            "of the score of resampling the nearest settings",
+            "times the score of resampling the nearest settings",
             f"below 1 the model is worth having{_worst(nearest)}",
         ),
     ]
@@ -142,7 +144,9 @@ def _new_numbers(comparison: Comparison) -> list[Number]:
             f"0.50: it cannot; 1: always; 90 % interval {_interval(apart.auc, '.2f')}",
         )
     return [
-        Number(_mean(ratios), "of the score of ignoring the parameters", f"{best}{_worst(ratios)}"),
+        Number(
+            _mean(ratios), "times the score of ignoring the parameters", f"{best}{_worst(ratios)}"
+        ),
         _coverage_number(held),
         last,
     ]
@@ -190,19 +194,17 @@ def _section(
     units = "" if measurement["units"] in ("", "1") else f" {measurement['units']}"
     unit = units and f" ({units.strip()})"
     held = manifest["scores"][name]
+    kind = "energy score" if measurement["shape"] else "CRPS"
+    what = ("score" if measurement["kind"] == "categorical" else kind) + unit
     figures: list[Figure] = []
     if new is not None and new.trials:
         figures.append(
-            _figure(draw_scores(new_score_rows(new), unit), "New trials; bars: 90 % intervals.")
+            _figure(draw_scores(new_score_rows(new), what), "New trials; bars: 90 % intervals.")
         )
-    figures.append(_figure(draw_scores(score_rows(held), unit), "Settings held out in training."))
+    figures.append(_figure(draw_scores(score_rows(held), what), "Settings held out in training."))
     if new is not None:
-        known = {
-            dim: np.asarray(coord["values"], float)
-            for dim, coord in manifest["coords"].items()
-            if not isinstance((coord["values"] or [""])[0], str)
-        }
-        figures += [_figure(*pair) for pair in draw_pictures(new, known, unit)]
+        axes = _axes(new, manifest["coords"])
+        figures += [_figure(*pair) for pair in draw_pictures(new, axes, unit)]
         if new.coverage and new.trials:
             figures.append(_figure(draw_calibration(new), "Calibration; band: 90 % interval."))
             figures.append(_figure(draw_pit(new), "Rank of real among virtual; flat is ideal."))
@@ -211,11 +213,25 @@ def _section(
     return Section(name, about, figures, _facts(held, new, units), _regions(new))
 
 
+def _axes(new: Scored, coords: Mapping[str, Any]) -> dict[str, Axis]:
+    """Values along the measurement's own dims, or just their places."""
+    axes = {}
+    for dim, length in zip(new.measurement.dims, new.measurement.shape, strict=True):
+        known = coords.get(dim, {"values": [], "units": ""})
+        values = np.asarray(known["values"])
+        if values.dtype.kind not in "fiu" or values.shape != (length,):
+            axes[dim] = Axis(dim, np.arange(length, dtype=float))
+            continue
+        units = "" if known["units"] in ("", "1") else f" ({known['units']})"
+        axes[dim] = Axis(f"{dim}{units}", values.astype(float))
+    return axes
+
+
 def _facts(held: Mapping[str, Any], new: Scored | None, unit: str) -> list[tuple[str, str]]:
     """Numbers in words."""
     facts = []
     if new is not None:
-        facts.append(("CRPS on new trials", f"{new.model.value:.4g} {_interval(new.model)}{unit}"))
+        facts.append(("score on new trials", f"{new.model.value:.4g} {_interval(new.model)}{unit}"))
         facts.append(
             ("gain over ignoring the parameters", f"{new.gain.value:.4g} {_interval(new.gain)}")
         )

@@ -22,8 +22,9 @@ from virtlab.report.drawing import (
 )
 
 
-def draw_scores(rows: Sequence[tuple[str, float, float, float, str]], unit: str) -> str:
-    """Dot plot of scores: label, value, low, high (NaN: no interval), and colour."""
+def draw_scores(rows: Sequence[tuple[str, float, float, float, str]], what: str) -> str:
+    """Dot plot of scores, `what` they are: label, value, low, high (NaN: none), and colour."""
+    rows = [row for row in rows if np.isfinite(row[1])]
 
     def paint(axes: Any) -> None:
         for place, (_, value, low, high, color) in enumerate(reversed(rows)):
@@ -36,12 +37,13 @@ def draw_scores(rows: Sequence[tuple[str, float, float, float, str]], unit: str)
             )
         axes.set_yticks(range(len(rows)), [label for label, *_ in reversed(rows)])
         axes.set_ylim(-0.5, len(rows) - 0.3)
-        axes.set_xlim(0, 1.12 * max(max(row[1], np.nan_to_num(row[3])) for row in rows) or 1.0)
+        ends = [end for row in rows for end in (row[1], row[3]) if np.isfinite(end)]
+        axes.set_xlim(min([0.0, *ends]), 1.12 * max([0.0, *ends]) or 1.0)
         axes.tick_params(axis="y", length=0)
-        name_axes(axes, f"CRPS{unit}, lower is better", "")
+        name_axes(axes, f"{what}, lower is better", "")
 
     told = ", ".join(f"{label} {value:.3g}" for label, value, *_ in rows)
-    return draw_svg(paint, f"Scores{unit}: {told}. Lower is better.")
+    return draw_svg(paint, f"{what}: {told}; lower is better.")
 
 
 def score_rows(found: Mapping[str, Any]) -> list[tuple[str, float, float, float, str]]:

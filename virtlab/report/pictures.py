@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,13 +19,21 @@ MOST_SETTINGS = 300  # on one axis
 IMAGES = 4
 
 
-def draw_pictures(scored: Scored, axes: dict[str, Array], unit: str) -> list[tuple[str, str]]:
+@dataclass(frozen=True)
+class Axis:
+    """A measurement's own dim: what it is called, with its unit, and its values."""
+
+    label: str
+    values: Array
+
+
+def draw_pictures(scored: Scored, axes: dict[str, Axis], unit: str) -> list[tuple[str, str]]:
     """Figures of one measurement, each with a caption; none where it has no values.
 
     Parameters
     ----------
     axes
-        Values along the measurement's own dims, where they are known.
+        Of the measurement's own dims.
     unit
         In brackets, or nothing.
     """
@@ -39,7 +48,7 @@ def draw_pictures(scored: Scored, axes: dict[str, Array], unit: str) -> list[tup
     for example in scored.compared.examples:
         where = _setting(example)
         if len(measurement.shape) == 1:
-            found.append((_signal(measurement, example, axes, unit), where))
+            found.append((_signal(measurement, example, axes[measurement.dims[0]], unit), where))
         elif len(measurement.shape) == 2:
             found.append((_images(measurement, example), where))
     return found
@@ -146,10 +155,9 @@ def _shares(scored: Scored) -> str:
     return draw_svg(paint, f"Shares of {scored.measurement.name}: {told}.")
 
 
-def _signal(measurement: Measurement, example: Examples, known: dict[str, Array], unit: str) -> str:
+def _signal(measurement: Measurement, example: Examples, axis: Axis, unit: str) -> str:
     """Real signals over the virtual band, with a few virtual ones."""
-    dim = measurement.dims[0]
-    x = known.get(dim, np.arange(measurement.size, dtype=float))
+    x = axis.values
     low, middle, high = np.quantile(example.virtual, (0.05, 0.5, 0.95), axis=0)
 
     def paint(axes: Any) -> None:
@@ -160,12 +168,12 @@ def _signal(measurement: Measurement, example: Examples, known: dict[str, Array]
         for i, real in enumerate(example.real[:FEW_DRAWS]):
             axes.plot(x, real, color=REAL, linewidth=1.1, label=None if i else "real")
         axes.legend(loc="best")
-        name_axes(axes, dim, measurement.name + unit)
+        name_axes(axes, axis.label, measurement.name + unit)
 
     return draw_svg(
         paint,
-        f"{measurement.name} along {dim}: {min(len(example.real), FEW_DRAWS)} real signals over "
-        f"the band of virtual ones, at {_setting(example)}",
+        f"{measurement.name} along {axis.label}: {min(len(example.real), FEW_DRAWS)} real signals "
+        f"over the band of virtual ones, at {_setting(example)}",
     )
 
 

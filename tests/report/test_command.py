@@ -1,0 +1,60 @@
+"""`virtlab evaluate`, on a model that stands in for a trained one."""
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from virtlab import simulation, storage
+from virtlab.cli import main
+
+
+@pytest.fixture
+def evaluate(monkeypatch, tmp_path, known):
+    """Run the command in an empty folder, with a model that knows the truth."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(simulation, "load", lambda _path: known.KnownModel())
+    trials = known.new_trials(powers=[2.2, 5.5, 8.8])
+    monkeypatch.setattr(storage, "open_trials", lambda _path, _report: trials, raising=False)
+
+    def run(*arguments):
+        return CliRunner().invoke(main, ["evaluate", "known.virtlab", *arguments])
+
+    return run
+
+
+def test_prints_the_verdict_and_the_scores(evaluate):
+    done = evaluate("--quiet")
+    assert done.exit_code == 0
+    assert done.stdout.startswith("The model does better than simpler models")
+    assert "light" in done.stdout
+    assert "note: only 12 settings" in done.stdout
+
+
+def test_json_is_one_object_with_everything(evaluate):
+    done = evaluate("--json", "--quiet", "--data", "experiment.toml")
+    found = json.loads(done.stdout)
+    assert found["schema_version"] == 1
+    assert found["held_out"]["light"]["model"] == 1.2
+    assert found["data"]["measurements"]["light"]["model"]["value"] > 0
+    assert found["data"]["trials"] == 24
+    assert found["report"] is None
+
+
+def test_writes_a_report_and_never_over_another(evaluate, tmp_path):
+    assert evaluate("-o", "r.html", "--quiet").exit_code == 0
+    first = (tmp_path / "r.html").read_bytes()
+    refused = evaluate("-o", "r.html", "--quiet")
+    assert refused.exit_code == 1
+    assert "--force" in refused.stderr
+    assert (tmp_path / "r.html").read_bytes() == first
+    again = evaluate("-o", "r.html", "--quiet", "--force", "--data", "experiment.toml")
+    assert again.exit_code == 0
+    assert "written to r.html" in again.stdout
+    assert (tmp_path / "r.html").read_bytes() != first
+
+
+def test_progress_goes_to_stderr(evaluate):
+    done = evaluate("--data", "experiment.toml")
+    assert "evaluating" in done.stderr
+    assert "evaluating" not in done.stdout
