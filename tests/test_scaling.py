@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from virtlab.errors import DataError
 from virtlab.scaling import column_from_dict, column_to_dict, fit_column
 from virtlab.trials import Measurement
 
@@ -269,3 +270,25 @@ def test_column_survives_json_without_infinities(measurement, values):
     column = fit_column(measurement, values)
     text = json.dumps(column_to_dict(column), allow_nan=False)
     assert column_from_dict(json.loads(text)) == column
+
+
+def test_values_that_single_precision_would_blur_stay_double():
+    values = 1e9 + np.random.default_rng(0).normal(size=100)
+    column = fit_column(Measurement("frequency"), values)
+    found = back(column, values)
+    assert found.dtype == np.float64
+    np.testing.assert_allclose(found - 1e9, values - 1e9, atol=1e-4)
+    assert back(fit_column(Measurement("y"), values - 1e9), values - 1e9).dtype == np.float32
+
+
+def test_a_measurement_that_is_always_at_a_limit_comes_up_nowhere_else():
+    values = np.repeat([0.0, 1.0], [20, 30])
+    column = fit_column(Measurement("y", support=(0, 1)), values)
+    scaled = np.linspace(-3, 3, 30, dtype=np.float32)[:, None]
+    assert set(column.scale_up(scaled, np.zeros(30, np.int64))) == {0.0, 1.0}
+    np.testing.assert_array_equal(back(column, values), values)
+
+
+def test_values_too_large_to_calculate_with_are_refused():
+    with pytest.raises(DataError, match=r"'y': found the value 1e\+200, expected at most"):
+        fit_column(Measurement("y"), np.array([1.0, -1e200, np.nan]))
