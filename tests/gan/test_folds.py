@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from virtlab.gan.folds import split_by_setting
+from virtlab.gan.presets import folds_for
 
 
 def rows_of(padded, counts, member):
@@ -65,3 +66,10 @@ def test_few_of_many_held_out_trials_are_kept_for_scores_and_none_is_trained_on(
     np.testing.assert_array_equal(found.train_count, 200)
     for member in range(2):
         assert not set(setting[found.held[member]]) & set(setting[found.train[member]])
+
+
+@pytest.mark.parametrize("members", range(2, 17))
+def test_members_divide_evenly_into_folds(members):
+    folds = folds_for(members, 100)
+    assert members % folds == 0
+    assert 2 <= folds <= members

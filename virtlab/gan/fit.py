@@ -234,11 +234,16 @@ def _advance(stage: _Stage, state: State, judge: Judge, sizes: Sizes) -> None:
         {
             "stage": stage.name,
             "step": state.step,
-            "loss": float(np.mean(loss)),
-            "score": float(score.mean()),
-            "best": float(state.best_score.mean()),
+            "loss": _finite(np.mean(loss)),
+            "score": _finite(score.mean()),
+            "best": _finite(state.best_score.mean()),
         }
     )
+
+
+def _finite(value: float) -> float | None:
+    """A number for JSON, which knows no infinity."""
+    return float(value) if np.isfinite(value) else None
 
 
 def _moment(stages: list[_Stage], state: State) -> Moment:

@@ -8,7 +8,8 @@ setting alone is in `setting_part`; `trial_part` is cheap (DESIGN.md, decisions 
 
 The covariance of a component is kept as the regression of each feature on those before it,
 ``delta_j = sum_i<j A_ji delta_i + sigma_j z_j``: its likelihood needs no factorisation and no
-solve, and a missing feature simply drops out of the sum.
+solve. A missing feature drops out of the sum; those after it are then judged as if it had been
+at its mean, which is exact for the features before it and close where regressions are weak.
 """
 
 from __future__ import annotations

@@ -69,6 +69,8 @@ def sizes_for(blocks: Blocks, preset: str, members: int | None) -> Sizes:
     """Sizes that suit the data; `members` overrides the number of networks."""
     n, settings = len(blocks), len(np.unique(blocks.setting))
     folds = max(2, min(FOLDS, settings))
+    if members is not None:
+        folds = folds_for(members, settings)
     return Sizes(
         members=members or (2 * folds if n < 5000 else folds),
         folds=folds,
@@ -79,6 +81,17 @@ def sizes_for(blocks: Blocks, preset: str, members: int | None) -> Sizes:
         patience=20 if n < 300 else 10,
         decay=float(np.clip(50 / n, 1e-3, 1.0)),
     )
+
+
+def folds_for(members: int, settings: int) -> int:
+    """Folds that the members divide into evenly, so that each setting is held out equally often.
+
+    As near to `FOLDS` as can be; where a prime number of members exceeds the settings, as many
+    folds as settings allow.
+    """
+    most = max(2, min(members, settings))
+    even = [folds for folds in range(2, most + 1) if members % folds == 0]
+    return min(even, key=lambda folds: (abs(folds - FOLDS), folds), default=min(most, FOLDS))
 
 
 def generator_for(blocks: Blocks, preset: str) -> Generator:
