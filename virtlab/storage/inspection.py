@@ -123,6 +123,7 @@ def _hdf5(path: Path, start: bytes, max_depth: int | None, max_similar: int) -> 
 
     from virtlab.storage.description import describe_attributes
     from virtlab.storage.hdf5 import open_lab_file
+    from virtlab.storage.probe import probed
     from virtlab.storage.tree import tree_of
 
     size = path.stat().st_size
@@ -131,6 +132,7 @@ def _hdf5(path: Path, start: bytes, max_depth: int | None, max_similar: int) -> 
             f"{path}: found {_found(path, start)}; expected a lab HDF5 file, virtual trials "
             "(.nc or .zarr) or a model (.virtlab)"
         )
+    list(probed([path]))
     with open_lab_file(path) as file:
         if describe_attributes(file)[0].get("virtual_data") != "1":
             tree = tree_of(file, max_depth=max_depth, max_similar=max_similar)

@@ -16,6 +16,7 @@ from virtlab.config import Experiment, read_experiment
 from virtlab.errors import DataError, PluginError, VirtlabError
 from virtlab.plugins import RawTrials, Reader
 from virtlab.storage.joining import Joined
+from virtlab.storage.probe import probed
 from virtlab.storage.quantities import quantities_of
 from virtlab.trials import TRIAL
 
@@ -55,7 +56,7 @@ def open_trials(
     reader = plugins.reader(experiment.data.reader)
     paths = find_files(experiment)
     joined = Joined(quantities_of(experiment))
-    for number, path in enumerate(paths):
+    for number, path in enumerate(probed(paths)):
         if report is not None:
             report(f"reading {path.name} ({number + 1} of {len(paths)})", number / len(paths))
         joined.add(_read(reader, path, experiment), experiment, str(path))

@@ -56,13 +56,14 @@ def starter(paths: Sequence[Path], name: str | None = None, *, folder: Path | No
         No file was given.
     """
     from virtlab.storage.guess import guess, without_row_numbers
+    from virtlab.storage.probe import probed
     from virtlab.storage.survey import survey
 
     if not paths:
         raise ConfigError("no lab files were given; name one or more HDF5 files")
     paths = list(dict.fromkeys(Path(path) for path in paths))
     step = max(1, len(paths) // _MOST_FILES)
-    surveys = [survey(path) for path in paths[::step][:_MOST_FILES]]
+    surveys = [survey(path) for path in probed(paths[::step][:_MOST_FILES])]
     found = without_row_numbers(guess(surveys))
     names = Names(found)
     title = name or _title(paths)
