@@ -142,7 +142,8 @@ def _wins(scored: Scored) -> bool:
 
 def _listed(names: list[str], what: str) -> str:
     """``toughness``, or ``all 5 measurements``."""
-    return names[0] if len(names) == 1 else f"all {len(names)} {what}s"
+    all_of_them = "both" if len(names) == 2 else f"all {len(names)}"
+    return names[0] if len(names) == 1 else f"{all_of_them} {what}s"
 
 
 def _named(names: list[str]) -> str:

@@ -10,28 +10,11 @@ from typing import Any
 import numpy as np
 
 import virtlab
-from virtlab.domain import VERDICTS
 from virtlab.evaluation import Evaluation
 from virtlab.evaluation.comparison import Comparison
-from virtlab.evaluation.scoring import LEVELS, Scored
-from virtlab.report.figures import (
-    draw_calibration,
-    draw_domain,
-    draw_history,
-    draw_pit,
-    draw_scores,
-    new_score_rows,
-    score_rows,
-)
-from virtlab.report.pictures import Axis, draw_pictures
-
-
-@dataclass(frozen=True)
-class Figure:
-    """An SVG element, already safe, and its caption."""
-
-    svg: Any
-    caption: str
+from virtlab.evaluation.scoring import LEVELS
+from virtlab.report.figures import draw_domain, draw_history
+from virtlab.report.sections import Figure, format_interval, make_figure, make_sections
 
 
 @dataclass(frozen=True)
@@ -41,17 +24,6 @@ class Number:
     value: str
     label: str
     note: str
-
-
-@dataclass(frozen=True)
-class Section:
-    """One measurement."""
-
-    name: str
-    about: str
-    figures: list[Figure]
-    facts: list[tuple[str, str]]
-    regions: list[tuple[str, ...]]
 
 
 def contents(evaluation: Evaluation) -> dict[str, Any]:
@@ -64,20 +36,14 @@ def contents(evaluation: Evaluation) -> dict[str, Any]:
         "learned": _learned(manifest),
         "numbers": _numbers(manifest, comparison),
         "parameters": [_parameter(found) for found in manifest["parameters"]],
-        "measurements": _sections(manifest, comparison),
+        "measurements": make_sections(manifest, comparison),
         "compared": _compared_line(comparison),
         "training": _training(manifest),
         "history": _history(manifest),
         "domain": _domain(manifest, comparison),
-        "domain_figure": None if comparison is None else _figure(draw_domain(comparison), ""),
+        "domain_figure": None if comparison is None else make_figure(draw_domain(comparison), ""),
         "provenance": _provenance(evaluation),
     }
-
-
-def _figure(svg: str, caption: str) -> Figure:
-    from markupsafe import Markup
-
-    return Figure(Markup(svg), caption)  # made by matplotlib, which escapes its texts
 
 
 def _learned(manifest: Mapping[str, Any]) -> str:
@@ -141,7 +107,7 @@ def _new_numbers(comparison: Comparison) -> list[Number]:
         last = Number(
             f"{apart.auc.value:.2f}",
             "AUC of a classifier that tells virtual from real",
-            f"0.50: it cannot; 1: always; 90 % interval {_interval(apart.auc, '.2f')}",
+            f"0.50: it cannot; 1: always; 90 % interval {format_interval(apart.auc, '.2f')}",
         )
     return [
         Number(
@@ -178,104 +144,6 @@ def _worst(ratios: Mapping[str, float]) -> str:
     return f"; mean of {len(known)}, the worst {name} {known[name]:.2f}"
 
 
-def _sections(manifest: Mapping[str, Any], comparison: Comparison | None) -> list[Section]:
-    new = {} if comparison is None else {s.measurement.name: s for s in comparison.measurements}
-    return [
-        _section(column["measurement"], manifest, new.get(column["measurement"]["name"]))
-        for column in manifest["columns"]
-    ]
-
-
-def _section(
-    measurement: Mapping[str, Any], manifest: Mapping[str, Any], new: Scored | None
-) -> Section:
-    """One measurement: new trials first, then what training held out."""
-    name = str(measurement["name"])
-    units = "" if measurement["units"] in ("", "1") else f" {measurement['units']}"
-    unit = units and f" ({units.strip()})"
-    held = manifest["scores"][name]
-    kind = "energy score" if measurement["shape"] else "CRPS"
-    what = ("score" if measurement["kind"] == "categorical" else kind) + unit
-    figures: list[Figure] = []
-    if new is not None and new.trials:
-        figures.append(
-            _figure(draw_scores(new_score_rows(new), what), "New trials; bars: 90 % intervals.")
-        )
-    figures.append(_figure(draw_scores(score_rows(held), what), "Settings held out in training."))
-    if new is not None:
-        axes = _axes(new, manifest["coords"])
-        figures += [_figure(*pair) for pair in draw_pictures(new, axes, unit)]
-        if new.coverage and new.trials:
-            figures.append(_figure(draw_calibration(new), "Calibration; band: 90 % interval."))
-            figures.append(_figure(draw_pit(new), "Rank of real among virtual; flat is ideal."))
-    shape = " x ".join(map(str, measurement["shape"]))
-    about = f"{measurement['kind']}{', ' + shape if shape else ''}{unit}"
-    return Section(name, about, figures, _facts(held, new, units), _regions(new))
-
-
-def _axes(new: Scored, coords: Mapping[str, Any]) -> dict[str, Axis]:
-    """Values along the measurement's own dims, or just their places."""
-    axes = {}
-    for dim, length in zip(new.measurement.dims, new.measurement.shape, strict=True):
-        known = coords.get(dim, {"values": [], "units": ""})
-        values = np.asarray(known["values"])
-        if values.dtype.kind not in "fiu" or values.shape != (length,):
-            axes[dim] = Axis(dim, np.arange(length, dtype=float))
-            continue
-        units = "" if known["units"] in ("", "1") else f" ({known['units']})"
-        axes[dim] = Axis(f"{dim}{units}", values.astype(float))
-    return axes
-
-
-def _facts(held: Mapping[str, Any], new: Scored | None, unit: str) -> list[tuple[str, str]]:
-    """Numbers in words."""
-    facts = []
-    if new is not None:
-        facts.append(("score on new trials", f"{new.model.value:.4g} {_interval(new.model)}{unit}"))
-        facts.append(
-            ("gain over ignoring the parameters", f"{new.gain.value:.4g} {_interval(new.gain)}")
-        )
-        if new.bias is not None:
-            facts.append(("bias of the mean", f"{new.bias.value:.3g} {_interval(new.bias)}{unit}"))
-        if math.isfinite(new.spread_ratio):
-            facts.append(("virtual spread over that of replicates", f"{new.spread_ratio:.2f}"))
-    for level in ("50", "90"):
-        if held[f"coverage_{level}"] is not None:
-            facts.append(
-                (f"{level} % intervals held, in training", f"{held[f'coverage_{level}']:.0%}")
-            )
-    return facts
-
-
-def _regions(new: Scored | None) -> list[tuple[str, ...]]:
-    """Scores inside, at the edge, outside; nothing where all is inside."""
-    if new is None or list(new.regions) == ["inside"]:
-        return []
-    return [
-        (
-            name,
-            f"{r.settings:,}",
-            f"{r.trials:,}",
-            _plain(r.model),
-            _plain(r.marginal),
-            _plain(r.floor),
-            f"{r.coverage_90:.0%}" if math.isfinite(r.coverage_90) else "–",
-        )
-        for name in VERDICTS
-        if (r := new.regions.get(name)) is not None
-    ]
-
-
-def _plain(value: float) -> str:
-    return f"{value:.4g}" if math.isfinite(value) else "–"
-
-
-def _interval(estimate: Any, form: str = ".3g") -> str:
-    if not math.isfinite(estimate.low):
-        return ""
-    return f"[{estimate.low:{form}}, {estimate.high:{form}}]"
-
-
 def _compared_line(comparison: Comparison | None) -> str:
     if comparison is None:
         return ""
@@ -307,7 +175,9 @@ def _history(manifest: Mapping[str, Any]) -> Figure | None:
     history = manifest["training"]["history"]
     if not history:
         return None
-    return _figure(draw_history(history), "Held-out score along training; 1 has learned nothing.")
+    return make_figure(
+        draw_history(history), "Held-out score along training; 1 has learned nothing."
+    )
 
 
 def _domain(manifest: Mapping[str, Any], comparison: Comparison | None) -> list[str]:

@@ -152,7 +152,13 @@ def draw_domain(comparison: Comparison) -> str:
         for at, label in ((1.0, "edge"), (EDGE, "outside")):
             axes.axvline(at, color=INK, linewidth=1, linestyle="--")
             axes.annotate(
-                f" {label} →", (at, 0.97), xycoords=("data", "axes fraction"), va="top", color=INK
+                f"{label} →",
+                (at, 0.97),
+                (4, 0),
+                xycoords=("data", "axes fraction"),
+                textcoords="offset points",
+                va="top",
+                color=INK,
             )
         axes.set_xlim(0, right)
         axes.margins(y=0.2)
