@@ -18,6 +18,7 @@ _ROOMS = {
     "RawTrials": "plugins",
     "Reader": "plugins",
     "VirtlabError": "errors",
+    "evaluate": "evaluation",
     "load": "simulation",
     "open_trials": "storage",
     "screen": "screening",

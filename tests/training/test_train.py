@@ -11,7 +11,8 @@ from virtlab.modelfile import read_model
 from virtlab.storage import open_trials
 from virtlab.training import train
 from virtlab.training.checkpoint import checkpoint_path
-from virtlab.training.train import default_output, make_learnable
+from virtlab.training.learnable import make_learnable
+from virtlab.training.train import default_output
 
 
 @pytest.fixture

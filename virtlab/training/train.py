@@ -5,25 +5,21 @@ from __future__ import annotations
 import os
 import re
 import time
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 import virtlab
-from virtlab import plugins
-from virtlab.conditioning import Parameter, condition
 from virtlab.config import Experiment, read_experiment
 from virtlab.domain import learn_domain
-from virtlab.errors import ConfigError, DataError, OutputError, VirtlabError
+from virtlab.errors import ConfigError, OutputError, VirtlabError
 from virtlab.modelfile import GENERATOR, REFERENCE, WEIGHTS, pack_arrays, write_model
 from virtlab.progress import Progress, Report
-from virtlab.scaling import Column, column_to_dict, fit_columns
 from virtlab.simulation import Model, load
 from virtlab.training.checkpoint import checkpoint_path, load_checkpoint, save_checkpoint
-from virtlab.trials import TRIAL, measurements_of
+from virtlab.training.learnable import Learnable, make_learnable
+from virtlab.training.manifest import describe, describe_training
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -33,38 +29,6 @@ if TYPE_CHECKING:
 
 SUFFIX = ".virtlab"
 READ, FITTED, CALIBRATED, ASSESSED = 0.03, 0.9, 0.94, 0.97  # shares of the whole work
-
-
-@dataclass(frozen=True)
-class Learnable:
-    """Trials made ready for the networks, and how.
-
-    Parameters
-    ----------
-    parameters
-        With units and categories as found in the trials.
-    labels, center, scale
-        Of the conditions: names, and how each was standardised.
-    columns
-        How each measurement was scaled.
-    conditions
-        Standardised, ``(trial, feature)``.
-    setting
-        Which setting each trial belongs to.
-    """
-
-    parameters: tuple[Parameter, ...]
-    labels: tuple[str, ...]
-    center: NDArray[np.float64]
-    scale: NDArray[np.float64]
-    columns: tuple[Column, ...]
-    conditions: NDArray[np.float32]
-    setting: NDArray[np.int64]
-
-    @property
-    def settings(self) -> int:
-        """Number of distinct settings."""
-        return int(self.setting.max()) + 1
 
 
 def train(
@@ -154,62 +118,6 @@ def _read(experiment: Experiment, tell: Report) -> xr.Dataset:
     return open_trials(experiment, told)
 
 
-def make_learnable(trials: xr.Dataset, experiment: Experiment) -> Learnable:
-    """Encode the settings and choose how to scale the measurements.
-
-    Raises
-    ------
-    VirtlabError
-        The conditioner cannot encode the settings, or they are all the same.
-    """
-    parameters = tuple(_parameter(trials, experiment, name) for name in experiment.parameters)
-    conditioner = plugins.conditioner(experiment.experiment.conditioner)
-    settings = {p.name: trials[p.name].values for p in parameters}
-    encoded = condition(conditioner, settings, parameters, experiment.conditioner)
-    center, scale = _standard(encoded.values)
-    conditions = ((encoded.values - center) / scale).astype(np.float32)
-    setting = np.unique(conditions, axis=0, return_inverse=True)[1].ravel().astype(np.int64)
-    if not setting.any():
-        told = ", ".join(f"{name} = {values[0]}" for name, values in settings.items())
-        raise DataError(
-            f"{experiment.path.name}: all {len(setting):,} trials are at one setting ({told}); "
-            "expected trials at two settings or more: nothing can be learned from one, nor held out"
-        )
-    columns = fit_columns(trials, measurements_of(trials))
-    return Learnable(parameters, encoded.labels, center, scale, columns, conditions, setting)
-
-
-def _parameter(trials: xr.Dataset, experiment: Experiment, name: str) -> Parameter:
-    """One parameter, with kind, units and categories as the trials have them."""
-    table, variable = experiment.parameters[name], trials[name]
-    categories: tuple[str, ...] = ()
-    if variable.attrs["kind"] == "categorical":
-        categories = tuple(sorted({str(value) for value in variable.values}))
-    return Parameter(
-        name=name,
-        kind=variable.attrs["kind"],
-        units=str(variable.attrs.get("units", "")),
-        scale=table.scale,
-        bounds=table.bounds,
-        period=table.period,
-        categories=categories,
-    )
-
-
-def _standard(
-    values: NDArray[np.float64],
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Center and scale of each feature; indicators become -1 and 1, like a two-level factor."""
-    indicator = np.isin(values, (0, 1)).all(axis=0)
-    mean = np.where(np.ptp(values, axis=0) > 0, values.mean(axis=0), values[0])
-    # In units of the farthest: the square of a very small number is 0.
-    farthest = np.abs(values - mean).max(axis=0)
-    farthest = np.where(farthest > 0, farthest, 1)
-    scale = farthest * ((values - mean) / farthest).std(axis=0)
-    scale = np.where(scale > 0, scale, 1)
-    return np.where(indicator, 0.5, mean), np.where(indicator, 0.5, scale)
-
-
 def _learn(
     trials: xr.Dataset,
     learnable: Learnable,
@@ -249,11 +157,11 @@ def _learn(
         ),
         REFERENCE: pack_arrays({"conditions": domain.reference}),
     }
-    manifest = _describe(trials, learnable, experiment, seed, digest) | {
+    manifest = describe(trials, learnable, experiment, seed, digest) | {
         "calibration": spread,
         "domain": {"reach": domain.reach},
         "scores": found,
-        "training": _training(fitted, experiment),
+        "training": describe_training(fitted, experiment),
         "verdict": verdict(found, fitted, learnable.settings),
     }
     return manifest, members
@@ -307,75 +215,3 @@ def _fit(
         )
     except KeyboardInterrupt as error:
         raise VirtlabError("stopped before there was a model to keep; nothing written") from error
-
-
-def _describe(
-    trials: xr.Dataset, learnable: Learnable, experiment: Experiment, seed: int, digest: str
-) -> dict[str, Any]:
-    """What the model was made from, for the manifest."""
-    name = experiment.experiment.conditioner
-    distribution, version = plugins.distribution_of(plugins.CONDITIONERS, name)
-    return {
-        "virtlab": virtlab.__version__,
-        "experiment": {"name": experiment.experiment.name, "text": experiment.text},
-        "seed": seed,
-        "conditioner": {
-            "name": name,
-            "distribution": distribution,
-            "version": version,
-            "options": experiment.conditioner,
-        },
-        "parameters": [
-            asdict(parameter) | _seen(trials[parameter.name].values, parameter)
-            for parameter in learnable.parameters
-        ],
-        "features": {
-            "labels": list(learnable.labels),
-            "center": learnable.center.tolist(),
-            "scale": learnable.scale.tolist(),
-        },
-        "columns": [column_to_dict(column) for column in learnable.columns],
-        "coords": {
-            str(name): {
-                "dims": list(map(str, coord.dims)),
-                "values": coord.values.tolist(),
-                "units": str(coord.attrs.get("units", "")),
-            }
-            for name, coord in trials.coords.items()
-            if TRIAL not in coord.dims
-        },
-        "data": {
-            "sha256": digest,
-            "files": [Path(file).name for file in trials.attrs.get("files", [])],
-            "trials": trials.sizes[TRIAL],
-            "settings": learnable.settings,
-            "missing": {
-                str(name): int(variable.attrs.get("missing", 0))
-                for name, variable in trials.data_vars.items()
-            },
-            "dropped_trials": int(trials.attrs.get("dropped_trials", 0)),
-            "dropped_reasons": [str(r) for r in trials.attrs.get("dropped_reasons", [])],
-        },
-    }
-
-
-def _seen(values: NDArray[Any], parameter: Parameter) -> dict[str, Any]:
-    """The range of a numeric parameter in the training data."""
-    if parameter.kind == "categorical":
-        return {"range": None}
-    return {"range": [float(values.min()), float(values.max())]}
-
-
-def _training(fitted: Fit, experiment: Experiment) -> dict[str, Any]:
-    """How training went, for the manifest."""
-    return {
-        "preset": experiment.model.preset,
-        "members": fitted.folds.members,
-        "stage": fitted.stage,
-        "ended": fitted.ended,
-        "score": float(fitted.scores.mean()),
-        "score_by_member": fitted.scores.tolist(),
-        "refinement_gain": fitted.gain,
-        "refinement_gain_error": fitted.gain_error if np.isfinite(fitted.gain_error) else None,
-        "history": fitted.history,
-    }

@@ -1,0 +1,107 @@
+"""Trials made ready for the networks: settings encoded, measurements scaled."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from virtlab import plugins
+from virtlab.conditioning import Parameter, condition
+from virtlab.config import Experiment
+from virtlab.errors import DataError
+from virtlab.scaling import Column, fit_columns
+from virtlab.trials import measurements_of
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+
+@dataclass(frozen=True)
+class Learnable:
+    """Trials made ready for the networks, and how.
+
+    Parameters
+    ----------
+    parameters
+        With units and categories as found in the trials.
+    labels, center, scale
+        Of the conditions: names, and how each was standardised.
+    columns
+        How each measurement was scaled.
+    conditions
+        Standardised, ``(trial, feature)``.
+    setting
+        Which setting each trial belongs to.
+    """
+
+    parameters: tuple[Parameter, ...]
+    labels: tuple[str, ...]
+    center: NDArray[np.float64]
+    scale: NDArray[np.float64]
+    columns: tuple[Column, ...]
+    conditions: NDArray[np.float32]
+    setting: NDArray[np.int64]
+
+    @property
+    def settings(self) -> int:
+        """Number of distinct settings."""
+        return int(self.setting.max()) + 1
+
+
+def make_learnable(trials: xr.Dataset, experiment: Experiment) -> Learnable:
+    """Encode the settings and choose how to scale the measurements.
+
+    Raises
+    ------
+    VirtlabError
+        The conditioner cannot encode the settings, or they are all the same.
+    """
+    parameters = tuple(_parameter(trials, experiment, name) for name in experiment.parameters)
+    conditioner = plugins.conditioner(experiment.experiment.conditioner)
+    settings = {p.name: trials[p.name].values for p in parameters}
+    encoded = condition(conditioner, settings, parameters, experiment.conditioner)
+    center, scale = _standard(encoded.values)
+    conditions = ((encoded.values - center) / scale).astype(np.float32)
+    setting = np.unique(conditions, axis=0, return_inverse=True)[1].ravel().astype(np.int64)
+    if not setting.any():
+        told = ", ".join(f"{name} = {values[0]}" for name, values in settings.items())
+        raise DataError(
+            f"{experiment.path.name}: all {len(setting):,} trials are at one setting ({told}); "
+            "expected trials at two settings or more: nothing can be learned from one, nor held out"
+        )
+    columns = fit_columns(trials, measurements_of(trials))
+    return Learnable(parameters, encoded.labels, center, scale, columns, conditions, setting)
+
+
+def _parameter(trials: xr.Dataset, experiment: Experiment, name: str) -> Parameter:
+    """One parameter, with kind, units and categories as the trials have them."""
+    table, variable = experiment.parameters[name], trials[name]
+    categories: tuple[str, ...] = ()
+    if variable.attrs["kind"] == "categorical":
+        categories = tuple(sorted({str(value) for value in variable.values}))
+    return Parameter(
+        name=name,
+        kind=variable.attrs["kind"],
+        units=str(variable.attrs.get("units", "")),
+        scale=table.scale,
+        bounds=table.bounds,
+        period=table.period,
+        categories=categories,
+    )
+
+
+def _standard(
+    values: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Center and scale of each feature; indicators become -1 and 1, like a two-level factor."""
+    indicator = np.isin(values, (0, 1)).all(axis=0)
+    mean = np.where(np.ptp(values, axis=0) > 0, values.mean(axis=0), values[0])
+    # In units of the farthest: the square of a very small number is 0.
+    farthest = np.abs(values - mean).max(axis=0)
+    farthest = np.where(farthest > 0, farthest, 1)
+    scale = farthest * ((values - mean) / farthest).std(axis=0)
+    scale = np.where(scale > 0, scale, 1)
+    return np.where(indicator, 0.5, mean), np.where(indicator, 0.5, scale)
