@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
+import secrets
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -132,24 +132,21 @@ def replace_whole(path: Path, data: bytes) -> None:
     OutputError
         The folder is missing, read-only or full.
     """
-    temporary = ""
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
     try:
-        with tempfile.NamedTemporaryFile(
-            dir=path.parent, prefix=f".{path.name}.", suffix=".partial", delete=False
-        ) as file:
-            temporary = file.name
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
+        # 0o666 and O_EXCL: the user's umask decides, and nobody else's file is written
+        handle = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(path)
+        except BaseException:
+            partial.unlink(missing_ok=True)
+            raise
     except OSError as error:
-        if temporary:
-            Path(temporary).unlink(missing_ok=True)
         raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 def pack_arrays(arrays: Mapping[str, NDArray[Any]]) -> bytes:
@@ -168,6 +165,8 @@ def read_model(path: str | Path) -> ModelFile:
         It is missing, no model file, damaged, altered, or of a newer format.
     """
     path = Path(path)
+    if path.exists() and not path.is_file() and not path.is_dir():  # a device has no end
+        raise ModelFileError(f"{path}: cannot be read: it is no regular file")
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -200,7 +199,8 @@ def _check_entries(path: Path, entries: list[zipfile.ZipInfo]) -> None:
         raise ModelFileError(f"{path}: a zip without {MANIFEST}, so not a .virtlab model file")
     unknown = sorted(set(names) - {MANIFEST, *MEMBERS})
     if unknown or len(set(names)) < len(names):
-        raise _damaged(path, f"unexpected or repeated members {unknown or names}")
+        told = ", ".join(repr(name)[:60] for name in (unknown or names)[:5])
+        raise _damaged(path, f"unexpected or repeated members: {told}")
     for entry in entries:
         cap = MAX_MANIFEST if entry.filename == MANIFEST else MAX_MEMBER
         if entry.file_size > cap:

@@ -79,7 +79,7 @@ def test_resumed_fit_ends_with_the_same_weights_bit_for_bit(small, monkeypatch):
     monkeypatch.setattr(fitting, "CHECKPOINT_SECONDS", -1.0)
     saved = []
     fitted = small(save=saved.append)
-    assert [position["stage"] for _, position in saved] == [0, 0, 1, 1]
+    assert [position["stage"] for _, position in saved] == [0, 0, 1, 1, 1]  # and at its end
     for checkpoint in (saved[0], saved[2]):  # amid likelihood, amid refinement
         again = small(resume=checkpoint)
         assert equal(again.weights, fitted.weights)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import os
+import signal
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -72,6 +75,7 @@ class Commands(click.Group):
         **extra: Any,
     ) -> Any:
         """Run, say in one message what went wrong if anything did, and leave."""
+        _open_closed_streams()
         given = list(sys.argv[1:] if args is None else args)
         arguments = [argument for argument in given if argument != "--debug"]
         prog_name = prog_name or self.name
@@ -79,9 +83,23 @@ class Commands(click.Group):
         extra |= {"color": wants_color(), "obj": debug}
         if not standalone_mode:
             return super().main(arguments, prog_name, complete_var, False, **extra)
+        with contextlib.suppress(ValueError):  # not in the main thread
+            signal.signal(signal.SIGTERM, _interrupt)  # batch systems: as polite as Ctrl-C
         try:
             code = super().main(arguments, prog_name, complete_var, False, **extra)
             sys.stdout.flush()
         except Exception as error:  # the one place where an error becomes text
             code = fail(error, debug=debug)
         sys.exit(code if isinstance(code, int) else 0)
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _open_closed_streams() -> None:
+    """Give the standard streams that were closed to nobody: no file of ours may get their place."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            handle = os.open(os.devnull, os.O_RDWR)  # the lowest that is free: the stream's own
+            setattr(sys, name, open(handle, mode))  # noqa: PTH123, SIM115 - for the whole process

@@ -6,6 +6,7 @@ import tempfile
 
 import tensorflow as tf
 
+from virtlab.errors import OutputError
 from virtlab.gan.fit import Fit
 
 SETTING_ROWS = 16
@@ -30,7 +31,8 @@ def export(fit: Fit) -> bytes:
     @tf.function(
         input_signature=[
             tf.TensorSpec((SETTING_ROWS, generator.conditions), tf.float32, name="conditions")
-        ]
+        ],
+        autograph=False,
     )
     def setting(conditions: tf.Tensor) -> dict[str, tf.Tensor]:
         shared = tf.tile(conditions[None], (members, 1, 1))
@@ -43,7 +45,8 @@ def export(fit: Fit) -> bytes:
             rows(TRIAL_ROWS, width, "parameters"),
             rows(TRIAL_ROWS, max(generator.uniforms, 1), "uniform"),
             rows(TRIAL_ROWS, generator.normals, "normal"),
-        ]
+        ],
+        autograph=False,
     )
     def trial(parameters: tf.Tensor, uniform: tf.Tensor, normal: tf.Tensor) -> dict[str, tf.Tensor]:
         values, levels = generator.trial_part(module.weights, parameters, uniform, normal)
@@ -52,10 +55,17 @@ def export(fit: Fit) -> bytes:
             drawn["levels"] = levels
         return drawn
 
+    signatures = {"setting": setting, "trial": trial}
     with tempfile.TemporaryDirectory() as folder:
-        tf.saved_model.save(module, folder, signatures={"setting": setting, "trial": trial})
+        try:
+            tf.saved_model.save(module, folder, signatures=signatures)
+        except tf.errors.OpError as error:
+            raise OutputError(
+                f"{folder}: cannot be written: {error.message}; make room there, or set TMPDIR to "
+                "another folder, then go on with --resume"
+            ) from error
         converter = tf.lite.TFLiteConverter.from_saved_model(
-            folder, signature_keys=["setting", "trial"]
+            folder, signature_keys=list(signatures)
         )
         converted = converter.convert()
     return bytes(converted)

@@ -151,6 +151,7 @@ def fit(
     batches = Minibatches(data, folds, sizes.batch, seed + 1)
     stages = _stages(generator, batches, state, sizes, options.preset)
     ended = _run(stages, state, judge, sizes, options, report, save)
+    save((state.arrays(), state.position()))  # what follows the fit may be interrupted, too
     return _finish(generator, state, judge, folds, blocks, stages, ended)
 
 

@@ -13,6 +13,7 @@ import math
 import os
 import secrets
 import shutil
+import time
 import warnings
 from collections.abc import Hashable, Iterator, Mapping
 from pathlib import Path
@@ -231,9 +232,18 @@ def _write_zarr(dataset: xr.Dataset, path: Path) -> None:
         with _moved_aside(path):
             partial.rename(path)
     except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
+        _remove(partial)
         raise
     _sync(path.parent)
+
+
+def _remove(store: Path) -> None:
+    """Remove a failed store; zarr's own threads may still be writing what did not fail."""
+    for _ in range(50):
+        shutil.rmtree(store, ignore_errors=True)
+        if not store.exists():
+            return
+        time.sleep(0.02)
 
 
 def _fill_store(dataset: xr.Dataset, store: Path) -> None:
