@@ -52,11 +52,11 @@ class Judge:
         scores = energy_score(tf.stack(drawn), self._real, self._rows.joint_seen)
         return np.asarray(scores, np.float64)
 
-    @tf.function
+    @tf.function(autograph=False)
     def _setting_part(self, weights: Weights) -> tf.Tensor:
         return self._generator.setting_part(weights, self._rows.conditions)
 
-    @tf.function
+    @tf.function(autograph=False)
     def _draw(self, weights: Weights, parameters: tf.Tensor, which: tf.Tensor) -> tf.Tensor:
         shape = self._folds.held.shape
         values, levels = self._generator.trial_part(

@@ -84,7 +84,7 @@ def _drawn(fit: Fit, blocks: Blocks, draws: int, seed: int) -> list[tuple[Floats
     generator, shape = fit.generator, fit.folds.held.shape
     parameters = generator.setting_part(weights, conditions)
 
-    @tf.function
+    @tf.function(autograph=False)
     def one(which: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return generator.trial_part(
             weights, parameters, *latents(generator, shape, (seed, 2 * which))

@@ -202,11 +202,14 @@ def _trained(weights: Variables, without: str = "spread") -> dict[str, tf.Variab
 def _many(step_loss: Callable[[tf.Tensor], tf.Tensor], members: int) -> Advance:
     """Run a step many times inside one call: small kernels, few crossings into TensorFlow."""
 
-    @tf.function(autograph=True)
+    @tf.function(autograph=False)
     def advance(first: tf.Tensor, steps: tf.Tensor) -> tf.Tensor:
-        loss = tf.zeros(members)
-        for step in tf.range(first, first + steps):
-            loss = step_loss(step)
+        _, loss = tf.while_loop(
+            lambda step, _loss: step < first + steps,
+            lambda step, _loss: (step + 1, step_loss(step)),
+            (first, tf.zeros(members)),
+            parallel_iterations=1,
+        )
         return loss
 
     return advance
