@@ -112,3 +112,16 @@ def test_opens_no_link_to_another_file_and_ends_in_a_circle(lab):
         file["round"] = file["/"]
         file["nowhere"] = h5py.SoftLink("/nothing")
     assert list(probed([path])) == [path]
+
+
+@pytest.mark.parametrize("mark", [b"TREE", b"HEAP", b"SNOD"])
+def test_damage_in_one_group_is_told_beside_the_others(lab, mark):
+    path = lab.basic()
+    content = bytearray(path.read_bytes())
+    content[content.rindex(mark)] ^= 0xFF  # the last group's
+    path.write_bytes(content)
+    text = str(inspect_file(path))
+    assert "bad" in text or "wrong" in text
+    assert "! 1 of its objects cannot be read" in text
+    assert "parameters/" in text
+    assert "x " in text

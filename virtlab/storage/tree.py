@@ -18,7 +18,7 @@ from typing import Any, Literal
 import h5py
 
 from virtlab.errors import DataError
-from virtlab.storage.description import describe_attributes, describe_dataset
+from virtlab.storage.description import UNREADABLE, describe_attributes, describe_dataset
 from virtlab.storage.hdf5 import find
 
 MOST_OBJECTS = 20_000
@@ -113,14 +113,22 @@ def tree_of(file: h5py.File, *, max_depth: int | None = None, max_similar: int =
     -------
     root
         The root group.
+
+    Raises
+    ------
+    DataError
+        The file is damaged at its root, or a name in it is no text.
     """
     walk = _Walk(min(max_depth or MOST_DEPTH, MOST_DEPTH), max(1, max_similar))
     root = Node("/", "group")
-    waiting = deque([(file["/"], root, 0)])
-    while waiting:  # nearest to the root first: if there is too much, the outline is complete
-        group, node, depth = waiting.popleft()
-        inside = _members(group, node, depth, walk)
-        waiting.extend((member, child, depth + 1) for member, child in inside)
+    try:
+        waiting = deque([(file["/"], root, 0)])
+        while waiting:  # nearest to the root first: if there is too much, the outline is complete
+            group, node, depth = waiting.popleft()
+            inside = _members(group, node, depth, walk)
+            waiting.extend((member, child, depth + 1) for member, child in inside)
+    except UNREADABLE as error:  # damage where no object is left that it could belong to
+        raise DataError(f"{file.filename}: the file is damaged ({error}); copy it again") from error
     return root
 
 
@@ -164,7 +172,11 @@ def _members(
 
 def _is_new(item: h5py.Group | h5py.Dataset, node: Node, walk: _Walk) -> bool:
     """Remember an object by its address; say so where it has another path already."""
-    info = h5py.h5o.get_info(item.id)
+    try:
+        info = h5py.h5o.get_info(item.id)
+    except (RuntimeError, OSError) as error:
+        node.note, node.faulty = f"damaged: {error}", True
+        return False
     first = walk.seen.setdefault((info.fileno, info.addr), node.path)
     if first == node.path:
         return True
