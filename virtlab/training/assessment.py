@@ -187,7 +187,9 @@ def verdict(found: dict[str, dict[str, Any]], fit: Fit, settings: int) -> list[s
         said.append("training was interrupted: longer training may do better")
     for name, score in found.items():
         best = min(("marginal", "nearest"), key=lambda other: score[other])
-        if score["model"] >= score[best]:
+        if not all(math.isfinite(score[key]) for key in ("model", "marginal", "nearest")):
+            said.append(f"{name}: measured at too few settings to be judged on settings held out")
+        elif score["model"] >= score[best] and score["model"] > 0:  # 0: it never varies
             other = {
                 "marginal": "ignoring the parameters",
                 "nearest": "resampling the nearest settings",
