@@ -30,8 +30,8 @@ def test_starter_reads_the_same_trials_as_the_examples_own(example):
     found = virtlab.open_trials(output)
     wanted = virtlab.open_trials(EXAMPLES / name / "experiment.toml")
     assert found.sizes["trial"] == wanted.sizes["trial"]
-    # which of them are parameters is a guess, for the scientist to correct
-    assert set(map(str, wanted.variables)) <= set(map(str, found.variables))
+    assert set(map(str, wanted.variables)) == set(map(str, found.variables))
+    assert set(map(str, wanted.data_vars)) == set(map(str, found.data_vars))
 
 
 def test_never_overwrites(example):

@@ -131,6 +131,33 @@ def test_fields_of_a_compound_become_table_and_column(lab, tmp_path, rng):
     assert trials.sizes["trial"] == 30
 
 
+def test_columns_of_few_repeated_values_are_settings_and_what_follows_a_result_is_one(
+    lab, tmp_path, rng
+):
+    fields = [("heat", "f8"), ("acid", "f8"), ("gas", "S2"), ("y", "f8"), ("clicks", "i4")]
+    rows = np.zeros(90, dtype=[*fields, ("looks", "S5")])
+    rows["heat"], rows["acid"] = np.repeat(np.arange(5.0), 18), np.tile([0.05, 0.1, 0.3], 30)
+    rows["gas"], rows["looks"] = [b"Ar", b"He"] * 45, [b"clear", b"dull", b"clear"] * 30
+    rows["y"], rows["clicks"] = rng.normal(size=90), np.r_[20, rng.poisson(3, 89)]
+    with h5py.File(lab, "w") as file:
+        file["wells"] = rows
+    found, _, _ = started([lab], tmp_path)
+    assert list(found["parameters"]) == ["heat", "acid", "gas"]
+    assert list(found["measurements"]) == ["y", "clicks", "looks"]
+    assert found["measurements"]["looks"]["kind"] == "categorical"
+
+
+def test_whole_numbers_are_a_guess_unless_they_are_stored_as_such(lab, tmp_path, rng):
+    with h5py.File(lab, "w") as file:
+        file["parameters/layers"] = np.repeat(np.arange(5), 6)
+        file["parameters/heat"] = np.repeat(np.arange(300.0, 305.0), 6)
+        file["measurements/y"] = rng.random(30)
+    found, text, _ = started([lab], tmp_path)
+    assert found["parameters"]["layers"]["kind"] == "integer"
+    assert found["parameters"]["heat"]["kind"] == "continuous"
+    assert text.count('# kind = "integer"') == 1
+
+
 def test_enums_and_booleans_are_categorical(lab, tmp_path, rng):
     with h5py.File(lab, "w") as file:
         states = h5py.enum_dtype({"OFF": 0, "ON": 1}, basetype="i1")
@@ -241,6 +268,31 @@ def test_groups_alike_become_one_trial_each(lab, tmp_path, rng):
     assert trials.sizes == {"trial": 30, "time": 12}
 
 
+def test_in_a_group_per_trial_attributes_are_settings_and_datasets_results(lab, tmp_path, rng):
+    with h5py.File(lab, "w") as file:
+        for number in range(60):
+            shot = file.create_group(f"shots/{number:03}")
+            shot.attrs.update({"drag": rng.random(), "number": number})
+            shot["overshoot"], shot["range"] = rng.random(), number % 3
+            shot["position"] = rng.random(8)
+    found, text, _ = started([lab], tmp_path)
+    assert sorted(found["parameters"]) == ["drag", "range"]
+    assert sorted(found["measurements"]) == ["overshoot", "position"]
+    assert "@number: it only numbers the groups" in text
+    assert "60 groups alike in lab.h5" in text
+    assert "values below are those of the first 50" in text
+
+
+def test_in_a_group_per_trial_a_dataset_stays_a_setting_where_nothing_else_is(lab, tmp_path, rng):
+    with h5py.File(lab, "w") as file:
+        for number in range(20):
+            file[f"shots/{number}/power"] = rng.random()
+            file[f"shots/{number}/trace"] = rng.random(8)
+    found, _, _ = started([lab], tmp_path)
+    assert list(found["parameters"]) == ["power"]
+    assert list(found["measurements"]) == ["trace"]
+
+
 def test_setting_in_the_name_of_each_file_is_a_parameter(tmp_path, rng):
     paths = []
     for phase in range(0, 360, 60):
@@ -301,6 +353,18 @@ def test_files_are_named_relative_to_the_starter(tmp_path, rng):
     found, _, trials = started([tmp_path / "lab" / "day [1].h5"], tmp_path / "setup")
     assert found["data"]["files"] == ["../lab/day [1].h5"]
     assert trials.sizes["trial"] == 60
+
+
+@pytest.mark.parametrize("folder", ["dial", "dial/lab", "dial/raw/../data"])
+def test_experiment_is_named_by_a_folder_whose_name_says_something(tmp_path, rng, folder):
+    here = tmp_path / folder
+    (tmp_path / "dial" / "raw").mkdir(parents=True)
+    here.mkdir(exist_ok=True)
+    paths = [here / "monday.h5", here / "tuesday.h5"]
+    for path in paths:
+        write_table(path, rng)
+    found, _, _ = started(paths, tmp_path)
+    assert found["experiment"]["name"] == "dial"
 
 
 def test_same_names_in_two_groups_get_names_of_their_own(lab, tmp_path, rng):

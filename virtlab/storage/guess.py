@@ -76,7 +76,11 @@ def guess(surveys: Sequence[Survey]) -> Guess:
             found = Guess(
                 "groups", family.pattern, parameters=[*parameters], measurements=[*measurements]
             )
-            found.notes.append(f"{family.count:,} groups alike, each taken for one trial")
+            found.notes.append(
+                f"{family.count:,} groups alike in {first.path.name}, each taken for one trial"
+            )
+            if family.looked_at < family.count or len(surveys) > 1:
+                found.notes.append(f"values below are those of the first {family.looked_at}")
             shared = (each for each in first.series if each.hint == "axis")
             _find_axes(found, replace(first, series=(*family.axes, *shared)), family.arrays)
             return _complete(found, first)
@@ -237,11 +241,34 @@ def _looks_set(series: Series, rows: Sequence[Series]) -> bool:
     """Whether nothing but its values makes it a parameter: text, few levels, a table's first."""
     if len(series.shape) > 1:
         return False
-    if series.text:
-        return True
     if series.table:
-        return series is next(each for each in rows if each.table == series.table)
+        return _column_looks_set(series, [each for each in rows if each.table == series.table])
+    return series.text or _has_few_levels(series)
+
+
+def _column_looks_set(series: Series, columns: Sequence[Series]) -> bool:
+    """Whether a column is a setting: settings stand first, and each of their levels comes again.
+
+    A digitised result has few levels, too, but some that came once. Text behind the last result
+    is a result.
+    """
+    at = next(i for i, each in enumerate(columns) if each is series)
+    if at == 0:
+        return True
+    if not series.text:
+        return _has_few_levels(series) and _repeats(series)
+    results = [i for i, each in enumerate(columns) if i and not each.text and not _repeats(each)]
+    return not results or at < results[-1]
+
+
+def _has_few_levels(series: Series) -> bool:
     return len(series.distinct) <= max(2, series.shape[0] // 3)
+
+
+def _repeats(series: Series) -> bool:
+    """Whether each of its values comes more than once."""
+    counts = np.unique(series.values, return_counts=True, equal_nan=False)[1]
+    return bool(counts.size) and int(counts.min()) > 1
 
 
 def _find_axes(
@@ -376,10 +403,11 @@ def _note_missing(found: Guess, surveys: Sequence[Survey]) -> None:
 
 
 def without_row_numbers(found: Guess) -> Guess:
-    """Leave out parameters that only number the rows, where others remain."""
-    numbered = [e for e in found.parameters if isinstance(e, Series) and e.numbered and not e.units]
-    if found.reader != "table" or len(numbered) == len(found.parameters) or found.grid:
+    """Leave out parameters that only number the rows, or the groups, where others remain."""
+    numbered = [each for each in found.parameters if each.numbered and not each.units]
+    if found.reader == "files" or len(numbered) == len(found.parameters) or found.grid:
         return found
-    kept = [each for each in found.parameters if each not in numbered]
-    told = {each.path: "it only numbers the rows" for each in numbered}
+    kept = [each for each in found.parameters if not any(each is other for other in numbered)]
+    what = "rows" if found.reader == "table" else "groups"
+    told = {each.path: f"it only numbers the {what}" for each in numbered}
     return replace(found, parameters=kept, left_out=found.left_out | told)

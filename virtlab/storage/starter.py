@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 _MOST_FILES = 24  # to look into; as many more may be named
 _MOST_LEFT_OUT = 12
 _ANGLES = re.compile(r"(?i)phase|angle|phi|theta|rotation|azimuth")
+_SAY_NOTHING = {"lab", "data", "raw", "raw_data", "files", "h5", "hdf5", "measurements"}
 _ANGLE_UNITS = {"deg": 360.0, "degree": 360.0, "degrees": 360.0, "rad": 6.283185307179586}
 
 
@@ -117,7 +118,10 @@ def _comment(text: str) -> str:
 def _title(paths: Sequence[Path]) -> str:
     """Name the experiment by its file, or by the folder of its files."""
     first = paths[0].absolute()
-    return (first.stem if len(paths) == 1 else first.parent.name)[:200] or "experiment"
+    folder = Path(os.path.normpath(first.parent))
+    if folder.name.lower() in _SAY_NOTHING:
+        folder = folder.parent
+    return (first.stem if len(paths) == 1 else folder.name)[:200] or "experiment"
 
 
 def _opening(
@@ -193,7 +197,10 @@ def _parameter(entry: Series | Single, found: Guess, names: Names) -> list[str]:
     whole = numbers.size > 0 and bool((numbers == np.round(numbers)).all())
     bare = entry.units.strip().lower() in DIMENSIONLESS | ARBITRARY
     counted = whole and bare and not _ANGLES.search(entry.name)
-    lines.append(f'kind = "{"integer" if counted else "continuous"}"')
+    stored = counted and getattr(entry, "whole", False)
+    lines.append(f'kind = "{"integer" if stored else "continuous"}"')
+    if counted and not stored:
+        lines.append('# kind = "integer"    # if nothing lies between: its values are whole')
     if numbers.size:
         lines += _suggestions(entry, numbers.min(), numbers.max(), len(np.unique(numbers)))
     return lines

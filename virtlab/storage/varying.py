@@ -51,6 +51,20 @@ class Single:
         """Whether all its values are numbers."""
         return all(_number(value) is not None for value in self.values)
 
+    @property
+    def numbered(self) -> bool:
+        """Whether it only counts the files or groups."""
+        numbers = [_number(value) for value in self.values]
+        first = numbers[0] if numbers else None
+        if first is None or len(numbers) < 3:
+            return False
+        return numbers == [first + step for step in range(len(numbers))]
+
+    @property
+    def scattered(self) -> bool:
+        """Whether its values are numbers that hardly ever come twice, as results are."""
+        return self.numeric and len(set(self.values)) > max(2, len(self.values) // 3)
+
 
 @dataclass(frozen=True)
 class Family:
@@ -62,6 +76,8 @@ class Family:
         For ``data.groups``.
     count
         How many there are.
+    looked_at
+        In how many of them values were looked at.
     parameters, measurements
         Paths relative to a group.
     arrays
@@ -72,6 +88,7 @@ class Family:
 
     pattern: str
     count: int
+    looked_at: int = 0
     parameters: list[Single] = field(default_factory=list)
     measurements: list[Single] = field(default_factory=list)
     arrays: dict[str, tuple[int, ...]] = field(default_factory=dict)
@@ -165,7 +182,7 @@ def _could_be_trials(members: Sequence[Node], contents: frozenset[str]) -> bool:
 
 def _family(count: int, parent: Node, members: Sequence[Node]) -> Family:
     looked_at = [_contents(member) for member in members[:_MOST_COMPARED]]
-    family = Family(_pattern(parent, members), count)
+    family = Family(_pattern(parent, members), count, len(looked_at))
     for path, (node, _) in looked_at[0].items():
         hint = hint_of(path)
         values = tuple(each[path][1] for each in looked_at if path in each)
@@ -179,8 +196,7 @@ def _family(count: int, parent: Node, members: Sequence[Node]) -> Family:
             entries = family.measurements if told else family.parameters
             entries.append(Single(path, values, hint, units))
     _drop_axes(family, looked_at)
-    if not family.measurements:
-        _take_results(family)
+    _take_results(family)
     return family
 
 
@@ -207,10 +223,15 @@ def _drop_axes(family: Family, looked_at: Sequence[dict[str, tuple[Node, str]]])
 
 
 def _take_results(family: Family) -> None:
-    """Where all are single values, take datasets for results and attributes for settings."""
-    datasets = [each for each in family.parameters if "@" not in each.path]
-    if len(datasets) == len(family.parameters):
-        datasets = datasets[-1:]
-    for single in datasets:
+    """Take datasets for results, and attributes for settings.
+
+    A dataset is left a setting where its name says so, or where it has few values and there are
+    other results; and one remains a setting in any case.
+    """
+    unnamed = [each for each in family.parameters if "@" not in each.path and not each.role]
+    results = [each for each in unnamed if each.scattered or not family.measurements]
+    if len(results) == len(family.parameters):
+        results = [] if family.measurements else results[-1:]
+    for single in results:
         family.parameters.remove(single)
         family.measurements.append(single)
