@@ -45,8 +45,14 @@ def test_line_says_stage_percent_message_score_and_time_left(capsys, clock):
     clock.now = 75.0
     report(fit(0.25, "member 3", 0.1234, 4000.0))
     assert capsys.readouterr().err.splitlines()[1] == (
-        "fit 25%, member 3, held-out score 0.123, 1 min 15 s gone, 1 h 06 min left"
+        "fit 25%, member 3, held-out score 0.123, after 1 min 15 s, 1 h 06 min left"
     )
+
+
+def test_word_of_the_stage_is_not_said_twice(capsys, clock):
+    report = progress._lines("reading", clock)
+    report(Progress("reading", 0.5, message="reading day.h5 (1 of 2)"))
+    assert capsys.readouterr().err.splitlines()[1] == "reading 50%, day.h5 (1 of 2), after 0 s"
 
 
 def test_lines_of_one_stage_keep_their_distance(capsys, clock):

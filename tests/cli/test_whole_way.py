@@ -112,7 +112,7 @@ def test_altered_model_is_refused(trained, command, file, member):
 def test_simulate_writes_labelled_trials_and_a_summary(trained):
     result = trained.invoke("simulate", "params.toml")
     assert result.exit_code == 0
-    assert result.stdout.startswith("240 virtual trials at 6 settings, seed 3\n")
+    assert result.stdout.startswith("240 virtual trials at 6 settings, seed 3; over all of them:\n")
     assert re.search(r"^light +lm( +[\d.]+){5}$", result.stdout, re.MULTILINE)
     with xr.open_dataset(trained / "virtual.nc") as virtual:
         assert virtual["light"].dims == ("power", "material", "trial")

@@ -160,7 +160,7 @@ def test_summary_is_json(params):
 
 def test_summary_lines_tell_trials_measurements_and_file(params):
     lines = simulate_to_file(params()).lines()
-    assert lines[0] == "120 virtual trials at 6 settings, seed 3"
+    assert lines[0] == "120 virtual trials at 6 settings, seed 3; over all of them:"
     assert any(line.startswith("light") and " lm " in line for line in lines)
     assert any(line.startswith("state: ") and "%" in line for line in lines)
     assert "settings: 6 inside, 0 edge, 0 outside the training data" in lines
@@ -173,7 +173,7 @@ def test_settings_outside_the_data_are_warned_of_by_name(params):
     assert summary.worst["setting"] == {"power": 20.0, "material": "glass"}
     text = "\n".join(summary.lines())
     assert "warning: 2 settings lie outside the data, where the model guesses" in text
-    assert "power = 20.0, material = glass" in text
+    assert "power = 20, material = glass" in text
     json.dumps(summary.to_dict(), allow_nan=False)
 
 

@@ -58,8 +58,8 @@ def _lines(first: str, clock: Callable[[], float] = time.monotonic) -> Report:
         if progress.stage == last_stage and now - last_time < LINE_EVERY:
             return
         last_stage, last_time = progress.stage, now
-        parts = [f"{progress.stage} {progress.fraction:.0%}", progress.message, _score(progress)]
-        parts += [f"{duration(now - start)} gone", _left(progress)]
+        parts = [f"{progress.stage} {progress.fraction:.0%}", _message(progress), _score(progress)]
+        parts += [f"after {duration(now - start)}", _left(progress)]
         say(", ".join(part for part in parts if part))
 
     return report
@@ -87,7 +87,7 @@ def _bar(first: str) -> Iterator[Report]:
         task = bar.add_task(plain(first), total=None, score="", left="")
 
         def report(progress: Progress) -> None:
-            what = " ".join(filter(None, (progress.stage, progress.message)))
+            what = " ".join(filter(None, (progress.stage, _message(progress))))
             bar.update(
                 task,
                 description=plain(what),
@@ -98,6 +98,11 @@ def _bar(first: str) -> Iterator[Report]:
             )
 
         yield report
+
+
+def _message(progress: Progress) -> str:
+    """Say no word twice: stage and message may begin with the same."""
+    return (progress.message or "").removeprefix(f"{progress.stage} ")
 
 
 def _score(progress: Progress) -> str:

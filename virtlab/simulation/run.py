@@ -107,6 +107,7 @@ class Summary:
         ]
         total = self.plan.settings * self.plan.trials
         head = f"{total:,} virtual trials at {self.plan.settings:,} settings, seed {self.seed}"
+        head += "; over all of them:" if self.plan.settings > 1 else ""
         body = (table if len(rows) > 1 else []) + notes
         end = f"written to {self.plan.output}"
         return [head, *body, *self.trust, self._domain_line(), end]
@@ -115,7 +116,7 @@ class Summary:
         counts = ", ".join(f"{self.domain[name]:,} {name}" for name in VERDICTS)
         line = f"settings: {counts} the training data"
         if self.worst:
-            where = ", ".join(f"{k} = {v}" for k, v in self.worst["setting"].items())
+            where = ", ".join(f"{k} = {_short(v)}" for k, v in self.worst["setting"].items())
             line += (
                 f"\nwarning: {self.domain['outside']:,} settings lie outside the data, where the "
                 f"model guesses; farthest ({self.worst['distance']:.1f} times the usual gap): "
@@ -288,6 +289,10 @@ def _describe(values: NDArray[Any], units: str) -> dict[str, Any]:
         "sd": float(values.std(dtype=np.float64)),
         "quantiles": {f"{q:g}": float(v) for q, v in zip(QUANTILES, quantiles, strict=True)},
     }
+
+
+def _short(value: Any) -> str:
+    return value if isinstance(value, str) else f"{value:.6g}"
 
 
 def _native(value: Any) -> Any:
