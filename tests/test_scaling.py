@@ -292,3 +292,21 @@ def test_a_measurement_that_is_always_at_a_limit_comes_up_nowhere_else():
 def test_values_too_large_to_calculate_with_are_refused():
     with pytest.raises(DataError, match=r"'y': found the value 1e\+200, expected at most"):
         fit_column(Measurement("y"), np.array([1.0, -1e200, np.nan]))
+
+
+def test_counts_over_decades_come_back_exactly_and_are_seen_on_a_log_scale():
+    counts = np.round(10 ** np.linspace(0.3, 9, 60))
+    column = fit_column(Measurement("photons", kind="count"), counts)
+    assert column.warp == "log"
+    assert not column.step.any()
+    scaled, _, codes = column.scale_down(counts)
+    back = column.scale_up(scaled, codes)
+    np.testing.assert_allclose(back, counts, rtol=1e-5)
+    np.testing.assert_array_equal(back[counts < 1000], counts[counts < 1000])
+
+
+def test_counts_never_leave_their_limits_however_far_the_generator_draws():
+    counts = np.round(10 ** np.linspace(0, 6, 60))
+    column = fit_column(Measurement("photons", kind="count", support=(0, 2e6)), counts)
+    drawn = column.scale_up(np.array([[-1e4], [1e4]], np.float32), None)
+    assert drawn.tolist() == [0, 2_000_000]

@@ -29,6 +29,7 @@ ATOM_SHARE = 0.03  # of the trials, on one value, make it an atom
 MAX_ATOMS = 4
 FLOOR_SHARE = 0.05  # of a signal's entries on its lowest value make that a floor
 LARGEST = 1e100  # squares of larger values are soon no numbers
+MOST_COUNTS = 2.0**62
 COARSE = 1e-3  # of the spread: a float32 that rounds by more loses what varies
 DECADES = 50.0  # 95 % over 5 % quantile above which a positive scalar is seen on a log scale
 
@@ -82,8 +83,8 @@ class Column:
 
     @property
     def step(self) -> Floats:
-        """Width of one count in scaled units, ``(value,)``; 0 unless it counts."""
-        counts = self.measurement.kind == "count"
+        """Width of one count in scaled units, ``(value,)``; 0 unless it counts, linearly."""
+        counts = self.measurement.kind == "count" and self.warp == "none"
         return np.array([counts / scale for scale in self.scale[: self.values]], np.float32)
 
     @property
@@ -125,7 +126,9 @@ class Column:
             values = np.where(codes[:, None] > 0, table[codes][:, None], values)
         shaped = values.reshape(len(scaled), *self.measurement.shape)
         if self.measurement.kind == "count":
-            return np.round(shaped).astype(np.int64)
+            least, most = self.measurement.support
+            whole = np.clip(np.round(shaped), max(least, 0), min(most, MOST_COUNTS))
+            return whole.astype(np.int64)
         if self.double:
             return np.clip(shaped, *self.measurement.support)
         low, high = _float32_limits(self.measurement.support)
@@ -173,15 +176,23 @@ def _needs_double(seen: NDArray[np.float64]) -> bool:
 def _fit_scalar(measurement: Measurement, seen: NDArray[np.float64]) -> Column:
     """Set atoms apart, choose a warp for the rest, standardise it."""
     if measurement.kind == "count":
-        # Half a count of room either side: rounding brings each limit back.
-        low, high = measurement.support
-        column = Column(measurement, limits=(max(low, 0.0), high))
-        return _standardise(column, seen)
+        return _standardise(_count_column(measurement, seen), seen)
     atoms = _find_atoms(seen, measurement.support)
     free = seen[~np.isin(seen, atoms)]
     limits = _limits(seen, atoms, measurement.support)
     column = _choose_warp(Column(measurement, limits=limits, atoms=atoms), free)
     return _standardise(column, free)
+
+
+def _count_column(measurement: Measurement, seen: NDArray[np.float64]) -> Column:
+    """Counts on a linear scale, where rounding brings limits back; over decades on a log scale."""
+    low, high = max(measurement.support[0], 0.0), measurement.support[1]
+    if seen.size:
+        # One below the least possible count: the logarithm of what is left starts at 0.
+        q5, q95 = np.quantile(seen - (low - 1), (0.05, 0.95))
+        if q95 > DECADES * q5:
+            return Column(measurement, warp="log", limits=(low - 1, high))
+    return Column(measurement, limits=(low, high))
 
 
 def fit_columns(trials: xr.Dataset, measurements: Sequence[Measurement]) -> tuple[Column, ...]:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from virtlab.gan.blocks import Blocks
-    from virtlab.gan.fit import Fit, Moment
+    from virtlab.gan.fit import Checkpoint, Fit, Moment
 
 SUFFIX = ".virtlab"
 READ, FITTED, CALIBRATED, ASSESSED = 0.03, 0.9, 0.94, 0.97  # shares of the whole work
@@ -205,12 +205,18 @@ def _fit(
         fraction = READ + (FITTED - READ) * moment.fraction
         tell(Progress(moment.stage, fraction, moment.score, max(left, 0.0)))
 
+    def save(saved: Checkpoint) -> None:
+        try:
+            save_checkpoint(checkpoint, saved, identity)
+        except OutputError as error:  # no reason to lose the training itself
+            tell(Progress("no checkpoint", READ, message=str(error)))
+
     try:
         return fit(
             blocks,
             options,
             report=told,
-            save=lambda saved: save_checkpoint(checkpoint, saved, identity),
+            save=save,
             resume=load_checkpoint(checkpoint, identity) if resume else None,
         )
     except KeyboardInterrupt as error:
