@@ -21,6 +21,7 @@ def test_perfect_generator_covers_what_it_states(known):
     for score in assess(*known(), seed=0).values():
         assert score["coverage_50"] == pytest.approx(0.5, abs=0.06)
         assert score["coverage_90"] == pytest.approx(0.9, abs=0.04)
+        assert score["dispersion"] == pytest.approx(1, abs=0.1)
 
 
 def test_generator_that_ignores_the_parameters_scores_as_the_marginal(known):
@@ -76,6 +77,7 @@ def said(known, settings=100, ended="all steps done", **changes):
         "floor": 0.9,
         "coverage_50": 0.5,
         "coverage_90": 0.9,
+        "dispersion": 1.0,
     }
     fit, _, _ = known()
     return verdict({"y": score | changes}, replace(fit, ended=ended), settings)
@@ -89,8 +91,9 @@ def test_nothing_is_said_of_a_good_model(known):
     ("changes", "words"),
     [
         ({"ended": "interrupted"}, "interrupted"),
-        ({"marginal": 0.8}, "y: ignoring the parameters does as well"),
-        ({"nearest": 0.8}, "y: resampling the nearest settings does as well"),
+        ({"marginal": 0.95}, "y: ignoring the parameters does as well"),
+        ({"nearest": 0.8}, "y: resampling the nearest settings does better"),
+        ({"dispersion": 2.0}, "y: a few virtual trials stray far"),
         ({"floor": None}, "y: no setting was repeated"),
         ({"coverage_90": 0.7}, "intervals stated as 90 % held 70%"),
         ({"coverage_90": 0.99}, "intervals stated as 90 % held 99%"),

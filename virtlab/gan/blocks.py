@@ -23,7 +23,7 @@ class Layout:
         Standard deviation of what the basis leaves of each value, ``(value,)``; 0: nothing.
     reach
         Farthest from 0 that each feature may be drawn, ``(feature,)``: members extrapolate to
-        settings that they never saw, and a signal must not explode there.
+        settings that they never saw, and must not draw what is absurd there.
     weight
         Weight of each value in the joint distance, shape ``(value,)``: measurements count
         alike however many values they have.

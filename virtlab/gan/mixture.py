@@ -26,6 +26,7 @@ from virtlab.gan.layers import Weights, dense, init_dense, leaky, swish
 LOG_2PI = float(np.log(2 * np.pi))
 MIN_SIGMA = 1e-3  # of a scaled standard deviation: what keeps likelihood finite on exact data
 UNIT = 0.54  # softplus of this is 1: sigmas start there
+LOG_RATIO = float(np.log(2.5))
 HIDDEN_OUT = 16  # width of the setting's summary that the residual sees
 
 
@@ -128,7 +129,7 @@ class Mixture:
             return tf.reshape(x, tf.concat([lead, (k, *shape)], axis=0))
 
         parts["mean"] = by_component(parts["mean"], q)
-        parts["sigma"] = MIN_SIGMA + tf.nn.softplus(by_component(parts["sigma"], q) + UNIT)
+        parts["sigma"] = _widths(by_component(parts["sigma"], q))
         if q > 1:  # strictly lower triangular: each feature regresses on those before it
             entries = by_component(parts["regression"], (q * (q - 1)) // 2)
             padded = tf.concat([tf.zeros_like(entries[..., :1]), entries], axis=-1)
@@ -288,6 +289,16 @@ def _outside(noise: tf.Tensor, layout: Layout) -> tf.Tensor:
     inside = inside.astype(np.float32)
     within = tf.tensordot(tf.tensordot(noise, inside, 1), np.ascontiguousarray(inside.T), 1)
     return (noise - within) / width
+
+
+def _widths(raw: tf.Tensor) -> tf.Tensor:
+    """Standard deviations of the components, ``(member, row, component, feature)``.
+
+    Each lies within a factor of 2.5 of a width that they share: free, one component turns into
+    a background of rare and absurd values, which likelihood likes and no score notices.
+    """
+    shared = tf.reduce_mean(raw, axis=2, keepdims=True)
+    return MIN_SIGMA + tf.nn.softplus(shared + UNIT) * tf.exp(LOG_RATIO * tf.tanh(raw - shared))
 
 
 def _triangle(size: int) -> NDArray[np.int32]:

@@ -100,5 +100,6 @@ def generator_for(blocks: Blocks, preset: str) -> Generator:
     if preset == "vanilla":
         return Textbook(conditions, layout)
     wide = layout.is_wide
-    components = 1 if n < 100 else 3 if n < 300 or wide else 5
+    # More components than modes turn some into a background of rare, absurd values.
+    components = 1 if n < 100 else 3 if n < 2000 or wide else 5
     return Mixture(conditions, layout, components=components, width=64)

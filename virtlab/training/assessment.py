@@ -20,6 +20,8 @@ Array = NDArray[np.float64]
 
 DRAWS = 100
 FEW_SETTINGS = 20
+REPEATED_SHARE = 0.05  # of the trials, with replicates, for a floor that speaks for all
+STRAYING = 1.5  # times the real scatter
 LEVELS = (0.5, 0.9)
 
 
@@ -34,7 +36,8 @@ def assess(
         Per measurement, in its own unit (a category: the share of mistaken draws): ``model``,
         ``marginal`` (training trials whatever the setting), ``nearest`` (trials of the nearest
         training settings), ``floor`` (replicates against each other; None without
-        replicates), ``coverage_50`` and ``coverage_90`` (None for a category), and ``trials``.
+        enough replicates), ``coverage_50`` and ``coverage_90`` and ``dispersion`` (stated over
+        real scatter; None for a category), and ``trials``.
     """
     held = held_out_draws(fit, blocks, draws=DRAWS, max_rows=max_rows(blocks, DRAWS), seed=seed)
     rng = np.random.default_rng(seed)
@@ -88,13 +91,31 @@ def _score(
         name: mean(real[_measured(index[:, seen], missing)]) for name, index in baselines.items()
     }
     floor = scores.replicate_floor(real, blocks.setting)
-    found["floor"] = None if math.isnan(floor) else floor
+    found["floor"] = None if math.isnan(floor) or _few_replicates(blocks) else floor
+    categorical = column.measurement.kind == "categorical"
+    found["dispersion"] = None if categorical else _dispersion(drawn, real[rows])
     rank = scores.ranks(drawn, real[rows], rng)
     for level in LEVELS:
         covered = scores.coverage(rank, level)
-        categorical = column.measurement.kind == "categorical"
         found[f"coverage_{level:.0%}".rstrip("%")] = None if categorical else covered
     return found
+
+
+def _few_replicates(blocks: Blocks) -> bool:
+    """Whether so few trials have replicates that a floor from them says nothing of the rest."""
+    repeats = np.bincount(blocks.setting)[blocks.setting] > 1
+    return bool(repeats.mean() < REPEATED_SHARE)
+
+
+def _dispersion(drawn: Array, real: Array) -> float | None:
+    """Stated over real scatter around the mean of the draws; 1 is right.
+
+    Intervals can be right and scores good while rare draws stray far: only variances tell.
+    """
+    error = np.nanmean(np.square(drawn.mean(axis=0) - real))
+    stated = np.mean(drawn.var(axis=0)[~np.isnan(real)])
+    ratio = float(np.sqrt(stated / error)) if error > 0 else math.nan
+    return ratio if math.isfinite(ratio) else None
 
 
 def _physical(
@@ -194,8 +215,9 @@ def verdict(found: dict[str, dict[str, Any]], fit: Fit, settings: int) -> list[s
                 "marginal": "ignoring the parameters",
                 "nearest": "resampling the nearest settings",
             }[best]
+            better = "better" if score[best] < 0.9 * score["model"] else "as well"
             said.append(
-                f"{name}: {other} does as well on held-out settings "
+                f"{name}: {other} does {better} on held-out settings "
                 f"({score[best]:.4g} against {score['model']:.4g}): prefer it"
             )
         if score["floor"] is None:
@@ -205,6 +227,12 @@ def verdict(found: dict[str, dict[str, Any]], fit: Fit, settings: int) -> list[s
         covered = score["coverage_90"]
         if covered is not None and abs(covered - 0.9) > 0.08:
             said.append(f"{name}: intervals stated as 90 % held {covered:.0%} on held-out settings")
+        dispersion = score["dispersion"]
+        if dispersion is not None and dispersion > STRAYING:
+            said.append(
+                f"{name}: a few virtual trials stray far ({dispersion:.1f} times the real scatter "
+                "in standard deviation): use medians and quantiles, not means and variances"
+            )
     if settings < FEW_SETTINGS:
         said.append(f"only {settings} settings: held-out scores are themselves uncertain")
     return said

@@ -19,8 +19,7 @@ FEW_VALUES = 8  # a signal this short needs no basis
 MOST_FEATURES = 16
 SHARE_KEPT = 0.99999  # of the variance: what is left is modelled as noise, channel by channel
 NOTHING_LEFT = 1e-4  # of a standard deviation
-REACH = 1.25  # times the largest coordinate seen on a basis
-NO_LIMIT = 1e6  # scaled scalars: their support has its own warp
+REACH = 1.25  # times the largest scaled value, or coordinate on a basis, that was seen
 
 
 def make_blocks(
@@ -60,8 +59,9 @@ def _basis(values: Floats, observed: Floats) -> _Basis:
     """Principal components of unit variance; the identity for a few values."""
     n, width = values.shape
     if width <= FEW_VALUES:
-        none, free = np.zeros(width, np.float32), np.full(width, NO_LIMIT, np.float32)
-        return _Basis(np.eye(width, dtype=np.float32), none, free)
+        reach = REACH * np.abs(values * observed).max(axis=0, initial=0)
+        none = np.zeros(width, np.float32)
+        return _Basis(np.eye(width, dtype=np.float32), none, reach.astype(np.float32))
     filled = np.where(observed > 0, values, 0).astype(np.float64)
     centered = filled - filled.mean(axis=0)
     _, singular, components = np.linalg.svd(centered, full_matrices=False)
