@@ -160,11 +160,17 @@ def do_set(name: str, folder: Path) -> None:
 
 
 def report(name: str, model: virtlab.Model, trained: float, simulated: float) -> None:
-    model.manifest["training"]
-    for _measurement, score in model.scores.items():
-        {k: v if v is None else round(v, 4) for k, v in score.items()}
-    for _said in model.manifest["verdict"]:
-        pass
+    training = model.manifest["training"]
+    print(
+        f"{name}: train {trained:.1f} s, simulate {simulated:.2f} s; single members' held-out "
+        f"score {training['score']:.3f} of the marginal's; kept after {training['stage']}; "
+        f"spread {model.manifest['calibration']}"
+    )
+    for measurement, score in model.scores.items():
+        cells = {k: round(v, 4) for k, v in score.items() if v is not None}
+        print(f"   {measurement}: {cells}")
+    for said in model.manifest["verdict"]:
+        print(f"   note: {said}")
     sys.stdout.flush()
 
 
