@@ -101,5 +101,5 @@ def generator_for(blocks: Blocks, preset: str) -> Generator:
         return Textbook(conditions, layout)
     wide = layout.is_wide
     # More components than modes turn some into a background of rare, absurd values.
-    components = 1 if n < 100 else 3 if n < 2000 or wide else 5
+    components = 1 if n < 100 else 3 if n < 1000 or wide else 5
     return Mixture(conditions, layout, components=components, width=64)
