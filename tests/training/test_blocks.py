@@ -29,6 +29,13 @@ def test_measurements_stand_side_by_side(tiny_blocks):
     assert (blocks.observed == 1).all()
 
 
+def test_parts_say_where_each_measurement_stands_and_its_shape(tiny_blocks):
+    parts = tiny_blocks[0].layout.parts  # a category has no values
+    assert [part.name for part in parts] == ["light", "clicks", "trace"]
+    assert [(part.start, part.stop) for part in parts] == [(0, 1), (1, 2), (2, 26)]
+    assert [part.shape for part in parts] == [(), (), (24,)]
+
+
 def test_measurements_count_alike_in_the_joint_distance(tiny_blocks):
     weight = tiny_blocks[0].layout.weight.astype(float)
     squares = [(weight[part] ** 2).sum() for part in (slice(0, 1), slice(1, 2), slice(2, 26))]

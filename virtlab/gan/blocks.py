@@ -11,6 +11,26 @@ Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
+class Part:
+    """One measurement's place among a trial's values.
+
+    Parameters
+    ----------
+    name
+        The measurement's.
+    start, stop
+        Its values are columns ``start`` to ``stop - 1``.
+    shape
+        Lengths of its own dims, values in C order; empty for a scalar.
+    """
+
+    name: str
+    start: int
+    stop: int
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class Layout:
     """How a trial's values are arranged; all that the networks know of the measurements.
 
@@ -38,6 +58,8 @@ class Layout:
         atoms, which show in the value itself.
     step
         Width of the uniform noise that makes counts continuous, shape ``(value,)``.
+    parts
+        Where the values of each measurement stand; a category has none, and no part.
     """
 
     basis: Floats
@@ -49,6 +71,7 @@ class Layout:
     replaces: Floats
     level_weight: Floats
     step: Floats
+    parts: tuple[Part, ...] = ()
 
     @property
     def values(self) -> int:

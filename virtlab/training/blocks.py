@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from virtlab.gan.blocks import Blocks, Floats, Layout
+from virtlab.gan.blocks import Blocks, Floats, Layout, Part
 from virtlab.scaling import Column
 
 if TYPE_CHECKING:
@@ -85,6 +85,7 @@ def _layout(columns: Sequence[Column], bases: Sequence[_Basis]) -> Layout:
     weight, step = np.zeros(width, np.float32), np.zeros(width, np.float32)
     atom = np.zeros((sum(levels), width), np.float32)
     replaces, level_weight = np.zeros_like(atom), np.zeros(sum(levels), np.float32)
+    parts = []
     row = at = level = 0
     for column, block in zip(columns, bases, strict=True):
         here, rows = slice(at, at + column.values), slice(row, row + len(block.basis))
@@ -98,6 +99,9 @@ def _layout(columns: Sequence[Column], bases: Sequence[_Basis]) -> Layout:
         elif column.levels:
             atom[level + 1 : level + column.levels, at] = column.scaled_atoms
             replaces[level + 1 : level + column.levels, at] = 1
+        if column.values:
+            measurement = column.measurement
+            parts.append(Part(measurement.name, here.start, here.stop, measurement.shape))
         row, at, level = rows.stop, at + column.values, level + column.levels
     return Layout(
         basis=basis,
@@ -109,4 +113,5 @@ def _layout(columns: Sequence[Column], bases: Sequence[_Basis]) -> Layout:
         replaces=replaces,
         level_weight=level_weight,
         step=step,
+        parts=tuple(parts),
     )
