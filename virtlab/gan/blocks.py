@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
 
+MOST_CHANNELS = 4  # more rows than this, side by side, are taken for an image
+
 
 @dataclass(frozen=True)
 class Part:
@@ -28,6 +30,29 @@ class Part:
     start: int
     stop: int
     shape: tuple[int, ...]
+
+    @property
+    def channel_axis(self) -> int | None:
+        """Own dim whose entries stand for different quantities, if one is short beside the others.
+
+        Two quadratures of 256 samples are a signal of two channels, not an image.
+        """
+        if len(self.shape) < 2:
+            return None
+        axis = int(np.argmin(self.shape))
+        others = [length for i, length in enumerate(self.shape) if i != axis]
+        few = self.shape[axis] <= MOST_CHANNELS and min(others) >= 4 * self.shape[axis]
+        return axis if few else None
+
+    @property
+    def channels(self) -> int:
+        """Values at each place."""
+        return 1 if self.channel_axis is None else self.shape[self.channel_axis]
+
+    @property
+    def space(self) -> tuple[int, ...]:
+        """Lengths of the dims along which neighbours are alike: a signal has one, an image two."""
+        return tuple(n for i, n in enumerate(self.shape) if i != self.channel_axis)
 
 
 @dataclass(frozen=True)
