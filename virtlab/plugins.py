@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -53,11 +53,14 @@ class RawTrials:
         By the experiment's names.
     coords
         By the measurements' own dims.
+    start
+        Row within the file of the first of these trials: 0 unless they are a later part of it.
     """
 
     parameters: Mapping[str, RawArray]
     measurements: Mapping[str, RawArray]
     coords: Mapping[str, RawArray] = field(default_factory=dict)
+    start: int = 0
 
 
 @dataclass(frozen=True)
@@ -73,11 +76,16 @@ class Reader:
     read
         ``read(path, experiment)`` to `RawTrials`. Pure but for reading that one file, and
         never opens it for writing.
+    parts
+        ``parts(path, experiment, most_bytes)`` yields the same trials in the same order, about
+        so many bytes at a time, for data that memory does not hold. None: `read` reads each file
+        whole, and memory has to hold the largest.
     """
 
     name: str
     about: str
     read: Callable[[Path, Experiment], RawTrials]
+    parts: Callable[[Path, Experiment, int], Iterator[RawTrials]] | None = None
 
 
 @dataclass(frozen=True)

@@ -26,11 +26,24 @@ _BOMB = 2**30
 """Bytes from which a dataset must have a plausible part of its size on disk."""
 
 
-def read_array(base: h5py.Group, path: str) -> RawArray:
+def read_array(
+    base: h5py.Group, path: str, *, rows: slice | None = None, axis: int = 0
+) -> RawArray:
     """Read what a path names: ``dataset``, ``object@attribute`` or ``table:column``.
 
     Enums become their names, text becomes ``str``, and what CF packed is unpacked; all else
     keeps its type.
+
+    Parameters
+    ----------
+    base
+        Where a path without a leading slash starts.
+    path
+        As in experiment.toml.
+    rows
+        Read these alone, along `axis` of a dataset or down a column; None: all of it.
+    axis
+        Of a dataset; not negative.
 
     Raises
     ------
@@ -39,14 +52,14 @@ def read_array(base: h5py.Group, path: str) -> RawArray:
         bytes are kept outside the file or cannot be decompressed.
     """
     try:
-        return _read_path(base, path)
+        return _read_path(base, path, rows, axis)
     except (OSError, RuntimeError) as error:
         raise DataError(
             f"{place(base)}: {path!r}: the file is damaged here ({error}); copy it again"
         ) from error
 
 
-def _read_path(base: h5py.Group, path: str) -> RawArray:
+def _read_path(base: h5py.Group, path: str, rows: slice | None, axis: int) -> RawArray:
     address = locate(base, path)
     where = f"{place(base)}: {address.text!r}"
     if address.attribute is not None:
@@ -56,15 +69,31 @@ def _read_path(base: h5py.Group, path: str) -> RawArray:
         raise DataError(f"{where}: found a group, expected {expected}{nearest('', address.item)}")
     _check_stored(address.item, where)
     if address.column is not None:
-        return _read_column(address, where)
+        return _read_column(address, where, rows or slice(None))
     dtype = _dtype(address.item, where)
+    key = () if rows is None else (*[slice(None)] * axis, rows)
     raw = RawArray(
-        values=_read(address.item, (), dtype, where),
+        values=_read(address.item, key, dtype, where),
         units=_units(address.item),
         path=address.text,
         fill=_fill(address.item),
     )
     return unpack(raw, address.item, where)
+
+
+def shape_of(base: h5py.Group, path: str) -> tuple[int, ...]:
+    """Shape of what `read_array` would read; ``()`` where only reading it can tell.
+
+    Raises
+    ------
+    DataError
+        Nothing stands there.
+    """
+    address = locate(base, path)
+    if address.attribute is not None or not isinstance(address.item, h5py.Dataset):
+        return ()
+    shape: tuple[int, ...] = address.item.shape or ()
+    return shape if address.column is None else shape[:1]
 
 
 def text(value: Any) -> str:
@@ -122,7 +151,7 @@ def _read_attribute(item: h5py.Group | h5py.Dataset, name: str, where: str) -> R
     )
 
 
-def _read_column(address: Address, where: str) -> RawArray:
+def _read_column(address: Address, where: str, rows: slice) -> RawArray:
     """Read a field of a compound dataset, or a column of a 2-D one by its name or number."""
     table, column = address.item, str(address.column)
     dtype = _dtype(table, where)
@@ -137,10 +166,10 @@ def _read_column(address: Address, where: str) -> RawArray:
         raise DataError(f"{where}: no such column{nearest(column, known)}")
     if dtype.names:
         field = dtype.names[number]
-        values = _read(table.fields(field), (), dtype[field], where)
+        values = _read(table.fields(field), rows, dtype[field], where)
         fill = _fill(table, field)
     else:
-        values = _read(table, (slice(None), number), dtype, where)
+        values = _read(table, (rows, number), dtype, where)
         fill = _fill(table)
     raw = RawArray(values, _column_units(table, names, number), address.text, fill)
     return raw if dtype.names else unpack(raw, table, where)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -25,12 +27,39 @@ Key = tuple[Role, str]
 
 @dataclass
 class Joined:
-    """The trials of the files so far."""
+    """The trials of the files so far.
+
+    Parameters
+    ----------
+    quantities
+        What the experiment says of each; the first file settles what it leaves open.
+    pieces
+        Trials added and not yet given out.
+    shapes
+        Shape of one trial's values.
+    coords
+        Of the measurements' own dims.
+    first
+        The first file.
+    missing
+        Values that are missing, by name.
+    dropped, reasons
+        Trials left out, and how many for which reason.
+    """
 
     quantities: dict[Key, Quantity]
     pieces: dict[Key, list[NDArray[Any]]] = field(default_factory=dict)
+    shapes: dict[Key, tuple[int, ...]] = field(default_factory=dict)
     coords: dict[str, RawArray] = field(default_factory=dict)
     first: str = ""
+    missing: Counter[str] = field(default_factory=Counter)
+    dropped: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the trials added and not yet given out."""
+        return sum(piece.nbytes for pieces in self.pieces.values() for piece in pieces)
 
     def add(self, raw: RawTrials, experiment: Experiment, file: str) -> None:
         """Convert and check one file's trials."""
@@ -41,7 +70,8 @@ class Joined:
             self._add(("measurement", name), raw.measurements[name], file)
         for name, table in experiment.parameters.items():
             if table.path is None:
-                rows = np.arange(count) % (2 if table.modulo is None else table.modulo)
+                modulo = 2 if table.modulo is None else table.modulo
+                rows = np.arange(raw.start, raw.start + count) % modulo
                 parameter = RawArray(rows, path="row")
             else:
                 parameter = _per_trial(raw.parameters[name], name, count, file)
@@ -54,13 +84,13 @@ class Joined:
     def _add(self, key: Key, raw: RawArray, file: str) -> None:
         quantity = self.quantities[key] = settle(self.quantities[key], raw)
         values = coerce(quantity, raw, file)
-        pieces = self.pieces.setdefault(key, [])
-        if pieces and pieces[0].shape[1:] != values.shape[1:]:
+        expected = self.shapes.setdefault(key, values.shape[1:])
+        if expected != values.shape[1:]:
             raise DataError(
                 f"{file}: {raw.path!r}: {quantity.label}: found shape {values.shape[1:]} per "
-                f"trial, expected {pieces[0].shape[1:]} as in {self.first}"
+                f"trial, expected {expected} as in {self.first}"
             )
-        pieces.append(values)
+        self.pieces.setdefault(key, []).append(values)
 
     def _add_coordinate(self, name: str, raw: RawArray, file: str) -> None:
         key: Key = ("coordinate", name)
@@ -74,19 +104,39 @@ class Joined:
             )
 
     def dataset(self, experiment: Experiment) -> xr.Dataset:
-        """All trials joined, without those that cannot be learned from; empties this."""
+        """All trials joined, without those that cannot be learned from; empties this.
+
+        Raises
+        ------
+        DataError
+            Too few trials are left, or nothing of a measurement.
+        """
+        trials = self._assembled(experiment, whole=True)
+        check_trials(trials, experiment, self.first)
+        return trials
+
+    def part(self, experiment: Experiment) -> xr.Dataset:
+        """The trials added since the last call, as `dataset` gives them; it may be none.
+
+        What is missing and what was left out is counted over all calls. See `check_trials` for
+        what is not checked.
+        """
+        return self._assembled(experiment, whole=False)
+
+    def _assembled(self, experiment: Experiment, *, whole: bool) -> xr.Dataset:
         variables = {}
         for key in list(self.pieces):
             pieces = self.pieces.pop(key)
             variables[key] = pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
             pieces.clear()
-        keep, reasons = _usable(variables, self.quantities)
-        _check_enough(keep, reasons, experiment)
+        keep, reasons = _usable(variables, self.quantities, whole=whole)
+        self.reasons.update(reasons)
+        self.dropped += int((~keep).sum())
         data, coords = {}, {}
         for key in list(variables):
             values = variables.pop(key)
             values = values if keep.all() else values[keep]
-            attrs = self._attrs(key, values, experiment)
+            attrs = self._attrs(key, values)
             if key[0] == "parameter":
                 coords[key[1]] = (TRIAL, values, attrs)
             else:
@@ -95,34 +145,27 @@ class Joined:
         _check_sizes(data, experiment)
         made = self._coordinates(experiment, {n: v[1].shape[1:] for n, v in data.items()})
         order = {name: coords[name] for name in experiment.parameters}
-        dropped = int((~keep).sum())
-        missing = sum(attrs["missing"] for _, _, attrs in data.values())
         return xr.Dataset(
             data,
             {**order, **made},
             {
                 "experiment": experiment.experiment.name,
-                "missing": missing,
-                "dropped_trials": dropped,
-                "dropped_reasons": reasons,
+                "missing": sum(attrs["missing"] for _, _, attrs in data.values()),
+                "dropped_trials": self.dropped,
+                "dropped_reasons": [f"{count} {why}" for why, count in self.reasons.items()],
             },
         )
 
-    def _attrs(self, key: Key, values: NDArray[Any], experiment: Experiment) -> dict[str, Any]:
+    def _attrs(self, key: Key, values: NDArray[Any]) -> dict[str, Any]:
         quantity = self.quantities[key]
         missing = values == MISSING_CATEGORY if quantity.categorical else np.isnan(values)
+        self.missing[key[1]] += int(missing.sum())
         attrs: dict[str, Any] = {
             "units": quantity.units,
             "kind": quantity.kind,
-            "missing": int(missing.sum()),
+            "missing": self.missing[key[1]],
         }
         if key[0] == "measurement":
-            if missing.all():
-                raise DataError(
-                    f"{self.first}: {experiment.measurements[key[1]].path!r}: "
-                    f"{quantity.label}: all {values.size} values are missing (NaN, infinite, "
-                    "or a fill value); check the path and [data] missing"
-                )
             attrs["support"] = quantity.limits
         return attrs
 
@@ -174,33 +217,63 @@ def _equal(first: NDArray[Any], second: NDArray[Any]) -> bool:
 
 
 def _usable(
-    variables: Mapping[Key, NDArray[Any]], quantities: Mapping[Key, Quantity]
-) -> tuple[NDArray[np.bool_], list[str]]:
-    """Which trials have all their parameters and at least one measured value, and why not."""
+    variables: Mapping[Key, NDArray[Any]], quantities: Mapping[Key, Quantity], *, whole: bool
+) -> tuple[NDArray[np.bool_], dict[str, int]]:
+    """Which trials have all their parameters and at least one measured value, and why not.
+
+    Where the trials are the `whole` and nothing was measured at all, they stay: that is another
+    fault, see `check_trials`.
+    """
     count = len(next(iter(variables.values())))
     keep = np.ones(count, dtype=bool)
     measured = np.zeros(count, dtype=bool)
-    reasons = []
+    reasons = {}
     for key, values in variables.items():
         given = values != MISSING_CATEGORY if quantities[key].categorical else ~np.isnan(values)
         if key[0] == "measurement":
-            measured |= given.reshape(count, -1).any(axis=1)
+            measured |= given.reshape(count, math.prod(given.shape[1:])).any(axis=1)
         elif not given.all():
-            reasons.append(f"{int((~given).sum())} without parameter {key[1]!r}")
+            reasons[f"without parameter {key[1]!r}"] = int((~given).sum())
             keep &= given
-    if measured.any() and not measured.all():
-        reasons.append(f"{int((~measured).sum())} without any measurement")
+    if not measured.all() and (measured.any() or not whole):
+        reasons["without any measurement"] = int((~measured).sum())
         keep &= measured
     return keep, reasons
 
 
-def _check_enough(keep: NDArray[np.bool_], reasons: list[str], experiment: Experiment) -> None:
-    if keep.sum() < FEWEST_TRIALS:
+def check_trials(trials: xr.Dataset, experiment: Experiment, file: str) -> None:
+    """Refuse too few trials, and a measurement of which nothing was measured.
+
+    Parameters
+    ----------
+    trials
+        Of all files; or some of them, with attrs that speak of all.
+    experiment
+        Its names go into messages.
+    file
+        The first one, for messages.
+
+    Raises
+    ------
+    DataError
+        One of both.
+    """
+    count = trials.sizes[TRIAL]
+    if count < FEWEST_TRIALS:
+        reasons = trials.attrs["dropped_reasons"]
         dropped = f"; left out: {', '.join(reasons)}" if reasons else ""
         raise DataError(
-            f"{experiment.path.name}: found {int(keep.sum())} trials in the files of [data], "
+            f"{experiment.path.name}: found {count} trials in the files of [data], "
             f"expected at least {FEWEST_TRIALS}{dropped}"
         )
+    for name, variable in trials.data_vars.items():
+        given = variable != MISSING_CATEGORY if variable.dtype == object else variable.notnull()
+        if not given.any():
+            raise DataError(
+                f"{file}: {experiment.measurements[str(name)].path!r}: measurement {name!r}: "
+                f"all {variable.size} values are missing (NaN, infinite, or a fill value); check "
+                "the path and [data] missing"
+            )
 
 
 def _check_sizes(data: Mapping[str, Any], experiment: Experiment) -> None:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import glob
-import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import numpy as np
 import xarray as xr
 
 from virtlab import plugins
@@ -20,10 +18,12 @@ from virtlab.storage.probe import probed
 from virtlab.storage.quantities import quantities_of
 from virtlab.trials import TRIAL
 
+Told = Callable[[str, float], None]
+
 
 def open_trials(
     experiment: Experiment | str | os.PathLike[str],
-    report: Callable[[str, float], None] | None = None,
+    report: Told | None = None,
 ) -> xr.Dataset:
     """Read all trials of an experiment.
 
@@ -53,18 +53,47 @@ def open_trials(
     """
     if not isinstance(experiment, Experiment):
         experiment = read_experiment(Path(experiment))
-    reader = plugins.reader(experiment.data.reader)
     paths = find_files(experiment)
     joined = Joined(quantities_of(experiment))
-    for number, path in enumerate(probed(paths)):
-        if report is not None:
-            report(f"reading {path.name} ({number + 1} of {len(paths)})", number / len(paths))
-        joined.add(_read(reader, path, experiment), experiment, str(path))
-    trials = joined.dataset(experiment)
+    for raw, path in raw_trials(experiment, paths, report=report):
+        joined.add(raw, experiment, str(path))
+    return finished(joined.dataset(experiment), paths, report)
+
+
+def finished(trials: xr.Dataset, paths: list[Path], report: Told | None) -> xr.Dataset:
+    """Note the files in the trials' attrs, and tell that all is read."""
     trials.attrs["files"] = [path.name for path in paths]
     if report is not None:
         report(f"read {trials.sizes[TRIAL]:,} trials from {len(paths)} files", 1.0)
     return trials
+
+
+def raw_trials(
+    experiment: Experiment,
+    paths: list[Path],
+    *,
+    most_bytes: int | None = None,
+    report: Told | None = None,
+) -> Iterator[tuple[RawTrials, Path]]:
+    """Yield the files' raw trials, each with its file.
+
+    Parameters
+    ----------
+    experiment
+        Names the reader.
+    paths
+        See `find_files`.
+    most_bytes
+        About so many at a time, if the reader can; None: each file whole.
+    report
+        Called before each file.
+    """
+    reader = plugins.reader(experiment.data.reader)
+    for number, path in enumerate(probed(paths)):
+        if report is not None:
+            report(f"reading {path.name} ({number + 1} of {len(paths)})", number / len(paths))
+        for raw in _read(reader, path, experiment, most_bytes):
+            yield raw, path
 
 
 def find_files(experiment: Experiment) -> list[Path]:
@@ -91,34 +120,16 @@ def find_files(experiment: Experiment) -> list[Path]:
     return list(found)
 
 
-def data_digest(trials: xr.Dataset) -> str:
-    """Hash what the trials are: names, dims, types, shapes and values, not where they came from.
-
-    Returns
-    -------
-    digest
-        SHA-256, hexadecimal.
-    """
-    digest = hashlib.sha256()
-    for name in sorted(map(str, trials.variables)):
-        variable = trials[name]
-        values = variable.values
-        text = values.dtype.kind in "OSU"
-        dtype = "str" if text else values.dtype.newbyteorder("<").str
-        digest.update(repr((name, variable.dims, dtype, values.shape)).encode())
-        if text:
-            for value in values.ravel():
-                written = str(value).encode()
-                digest.update(len(written).to_bytes(8, "little") + written)
-        else:
-            digest.update(np.ascontiguousarray(values, dtype=dtype).data.cast("B"))
-    return digest.hexdigest()
-
-
-def _read(reader: Reader, path: Path, experiment: Experiment) -> RawTrials:
+def _read(
+    reader: Reader, path: Path, experiment: Experiment, most_bytes: int | None
+) -> Iterator[RawTrials]:
     """One file's raw trials; a plugin's own faults become errors that name it."""
     try:
-        raw = reader.read(path, experiment)
+        if most_bytes is None or reader.parts is None:
+            yield _checked(reader.read(path, experiment), reader, path, experiment)
+        else:
+            for raw in reader.parts(path, experiment, most_bytes):
+                yield _checked(raw, reader, path, experiment)
     except VirtlabError:
         raise
     except MemoryError as error:
@@ -127,6 +138,10 @@ def _read(reader: Reader, path: Path, experiment: Experiment) -> RawTrials:
         raise PluginError(
             f"{path}: reader {reader.name!r} failed: {type(error).__name__}: {error}"
         ) from error
+
+
+def _checked(raw: object, reader: Reader, path: Path, experiment: Experiment) -> RawTrials:
+    """What a reader returned, if it is what the experiment names."""
     if not isinstance(raw, RawTrials):
         raise PluginError(f"{path}: reader {reader.name!r} returned no RawTrials")
     coords = {coord for table in experiment.measurements.values() for coord in table.coords}

@@ -6,6 +6,7 @@ path with a leading slash starts at the file's root and is the same for all tria
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,8 +22,12 @@ if TYPE_CHECKING:
 
 
 def _read(path: Path, experiment: Experiment) -> RawTrials:
+    (trials,) = _parts(path, experiment, None)
+    return trials
+
+
+def _parts(path: Path, experiment: Experiment, most_bytes: int | None) -> Iterator[RawTrials]:
     # Imported here: `virtlab plugins` loads every reader and must not pay for h5py.
-    from virtlab.storage.arrays import read_array
     from virtlab.storage.hdf5 import match_groups, open_lab_file
 
     if experiment.data.groups is None or experiment.data.grid:
@@ -32,36 +37,52 @@ def _read(path: Path, experiment: Experiment) -> RawTrials:
         )
     with open_lab_file(path) as file:
         groups = match_groups(file, experiment.data.groups)
-        parameters = {
-            name: _stack(groups, table.path, _one_value)
-            for name, table in experiment.parameters.items()
-            if table.path is not None
-        }
-        measurements = {
-            name: _stack(groups, table.path, _with_dims(len(table.dims)))
-            for name, table in experiment.measurements.items()
-        }
-        coords = {
-            coord: read_array(groups[0], where.path)
-            for table in experiment.measurements.values()
-            for coord, where in table.coords.items()
-        }
+        step = len(groups)
+        if most_bytes is not None:
+            one = _trials(groups[0], groups[:1], experiment)
+            each = sum(8 * np.size(raw.values) for raw in one.measurements.values())
+            step = max(1, most_bytes // max(each, 1))
+        for start in range(0, len(groups), step):
+            part = _trials(groups[0], groups[start : start + step], experiment)
+            yield replace(part, start=start)
+
+
+def _trials(first: h5py.Group, groups: Sequence[h5py.Group], experiment: Experiment) -> RawTrials:
+    """Read some groups' trials; all are to be like those of the file's first group."""
+    from virtlab.storage.arrays import read_array
+
+    parameters = {
+        name: _stack(first, groups, table.path, _one_value)
+        for name, table in experiment.parameters.items()
+        if table.path is not None
+    }
+    measurements = {
+        name: _stack(first, groups, table.path, _with_dims(len(table.dims)))
+        for name, table in experiment.measurements.items()
+    }
+    coords = {
+        coord: read_array(first, where.path)
+        for table in experiment.measurements.values()
+        for coord, where in table.coords.items()
+    }
     return RawTrials(parameters, measurements, coords)
 
 
-def _stack(groups: list[h5py.Group], path: str, shaped: Any) -> RawArray:
+def _stack(
+    first_group: h5py.Group, groups: Sequence[h5py.Group], path: str, shaped: Any
+) -> RawArray:
     """One value or array per group, along a new first axis; read into place."""
     from virtlab.storage.arrays import read_array
     from virtlab.storage.hdf5 import place
 
-    first = read_array(groups[0], path)
-    start = shaped(first.values, f"{place(groups[0])}: {first.path!r}")
+    first = read_array(first_group, path)
+    start = shaped(first.values, f"{place(first_group)}: {first.path!r}")
     if path.startswith("/"):
         return replace(first, values=np.broadcast_to(start, (len(groups), *start.shape)))
     dtype = start.dtype
     values = np.empty((len(groups), *start.shape), dtype)
     for number, group in enumerate(groups):
-        raw = first if number == 0 else read_array(group, path)
+        raw = first if group is first_group else read_array(group, path)
         where = f"{place(group)}: {raw.path!r}"
         row = shaped(raw.values, where)
         if row.shape != start.shape or row.dtype.kind != dtype.kind:
@@ -103,4 +124,4 @@ def _with_dims(own: int) -> Any:
     return shaped
 
 
-reader = Reader("groups", 'one group per trial, e.g. groups = "/shots/*"', _read)
+reader = Reader("groups", 'one group per trial, e.g. groups = "/shots/*"', _read, _parts)

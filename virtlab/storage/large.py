@@ -1,0 +1,129 @@
+"""Trials that memory does not hold: a sample of them, and a way through all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from virtlab.config import Experiment
+from virtlab.storage.digest import Digest
+from virtlab.storage.joining import Joined, check_trials
+from virtlab.storage.lab import Told, find_files, finished, raw_trials
+from virtlab.storage.quantities import quantities_of
+from virtlab.storage.sample import Sample
+from virtlab.trials import TRIAL
+
+PARTS = 16  # of the memory granted: read at a time
+SHARE = 8  # of the memory granted: for the sample
+
+
+@dataclass(frozen=True)
+class LargeTrials:
+    """Trials that are read part by part, each time they are needed.
+
+    Parameters
+    ----------
+    experiment
+        Whose lab files they are.
+    paths
+        The files.
+    memory
+        Bytes granted to trials.
+    sample
+        Some thousand trials drawn at random, as `virtlab.open_trials` gives them; those with the
+        least or greatest value of a variable, and one of each category, are among them. Counts
+        in attrs (``missing``, ``dropped_trials``) speak of all trials.
+    trials
+        How many there are in all.
+    digest
+        The `virtlab.storage.data_digest` of all.
+    """
+
+    experiment: Experiment
+    paths: list[Path]
+    memory: int
+    sample: xr.Dataset
+    trials: int
+    digest: str
+
+    def parts(self) -> Iterator[xr.Dataset]:
+        """Yield all trials, in the files' order, some at a time."""
+        return _parts(self.experiment, self.paths, self.memory)
+
+
+def open_within(
+    experiment: Experiment, memory: int, *, seed: int, report: Told | None = None
+) -> xr.Dataset | LargeTrials:
+    """Read all trials of an experiment into memory, or else see what they are.
+
+    Parameters
+    ----------
+    experiment
+        An experiment.
+    memory
+        Bytes that the trials' values (8 each) may take.
+    seed
+        Draws the sample of trials that take more.
+    report
+        Called as ``report(message, fraction)`` now and then.
+
+    Returns
+    -------
+    trials
+        As `virtlab.open_trials` gives them, where they fit.
+
+    Raises
+    ------
+    DataError, PluginError
+        As `virtlab.open_trials`.
+    """
+    paths = find_files(experiment)
+    joined = Joined(quantities_of(experiment))
+    for raw, path in raw_trials(experiment, paths, most_bytes=memory // PARTS, report=report):
+        joined.add(raw, experiment, str(path))
+        if joined.nbytes > memory:
+            break
+    else:
+        return finished(joined.dataset(experiment), paths, report)
+    del joined, raw
+    return _looked_through(experiment, paths, memory, seed, report)
+
+
+def _looked_through(
+    experiment: Experiment, paths: list[Path], memory: int, seed: int, report: Told | None
+) -> LargeTrials:
+    """Read all trials once: count, hash, sample."""
+    digest, count = Digest(), 0
+    sample = Sample(memory // SHARE, np.random.default_rng(seed))
+    for part in _parts(experiment, paths, memory, report):
+        digest.add(part)
+        sample.add(part)
+        count += part.sizes[TRIAL]
+    drawn = sample.dataset()
+    check_trials(drawn, experiment, str(paths[0]))
+    finished(drawn, paths, None)
+    if report is not None:
+        report(f"read {count:,} trials from {len(paths)} files, part by part", 1.0)
+    return LargeTrials(experiment, paths, memory, drawn, count, digest.hexdigest())
+
+
+def _parts(
+    experiment: Experiment, paths: list[Path], memory: int, report: Told | None = None
+) -> Iterator[xr.Dataset]:
+    """Yield the trials that can be learned from, some at a time."""
+    most_bytes = memory // PARTS
+    joined = Joined(quantities_of(experiment))
+    for raw, path in raw_trials(experiment, paths, most_bytes=most_bytes, report=report):
+        joined.add(raw, experiment, str(path))
+        del raw
+        trials = joined.part(experiment)
+        count = trials.sizes[TRIAL]
+        # A reader that knows whole files only has given more than was asked for.
+        pieces = max(1, round(trials.nbytes / max(most_bytes, 1)))
+        step = max(1, -(-count // pieces))
+        for start in range(0, max(count, 1), step):
+            yield trials.isel({TRIAL: slice(start, start + step)})
