@@ -55,12 +55,15 @@ class RawTrials:
         By the measurements' own dims.
     start
         Row within the file of the first of these trials: 0 unless they are a later part of it.
+    weights
+        What ``data.weights`` names, as a parameter; None where the experiment has none.
     """
 
     parameters: Mapping[str, RawArray]
     measurements: Mapping[str, RawArray]
     coords: Mapping[str, RawArray] = field(default_factory=dict)
     start: int = 0
+    weights: RawArray | None = None
 
 
 @dataclass(frozen=True)

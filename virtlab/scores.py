@@ -40,12 +40,14 @@ def distance(a: Array, b: Array) -> Array:
     return root
 
 
-def replicate_floor(real: Array, setting: NDArray[np.int64]) -> float:
+def replicate_floor(real: Array, setting: NDArray[np.int64], weight: Array | None = None) -> float:
     """Score of the true distribution: half the mean distance between replicates.
 
     Unbiased for the expected energy score that a perfect model would have. NaN where no
-    setting was repeated: the noise is then not identifiable from the data.
+    setting was repeated: the noise is then not identifiable from the data. With weights, a
+    pair counts as much as its two trials weigh together.
     """
+    weight = np.ones(len(real)) if weight is None else weight
     order = np.argsort(setting, kind="stable")
     starts = np.flatnonzero(np.diff(setting[order], prepend=setting[order][:1] - 1))
     halves, weights = [], []
@@ -53,10 +55,11 @@ def replicate_floor(real: Array, setting: NDArray[np.int64]) -> float:
         if len(rows) < 2:
             continue
         shifts = range(1, min(len(rows) - 1, SPREAD_SHIFTS) + 1)
-        pairs = np.array([distance(real[rows], real[np.roll(rows, shift)]) for shift in shifts])
+        others = np.stack([np.roll(rows, shift) for shift in shifts])
+        pairs = np.array([distance(real[rows], real[other]) for other in others])
         if np.isfinite(pairs).any():
-            halves.append(0.5 * float(np.nanmean(pairs)))
-            weights.append(len(rows))
+            halves.append(0.5 * mean_of(pairs, weight[rows] * weight[others]))
+            weights.append(float(weight[rows].sum()))
     return float(np.average(halves, weights=weights)) if halves else float("nan")
 
 
@@ -72,7 +75,19 @@ def ranks(draws: Array, real: Array, rng: np.random.Generator) -> Array:
     return np.where(np.isnan(real), np.nan, rank)
 
 
-def coverage(rank: Array, level: float) -> float:
-    """Share of real values inside the central interval of `level`; from `ranks`."""
-    seen = rank[~np.isnan(rank)]
-    return float((np.abs(seen - 0.5) <= level / 2).mean()) if seen.size else float("nan")
+def coverage(rank: Array, level: float, weight: Array | None = None) -> float:
+    """Share of real values inside the central interval of `level`; from `ranks`.
+
+    With a weight for each trial, the share of their weight.
+    """
+    inside = np.where(np.isnan(rank), np.nan, np.abs(rank - 0.5) <= level / 2)
+    return mean_of(inside, np.ones(len(rank)) if weight is None else weight)
+
+
+def mean_of(values: Array, weight: Array) -> float:
+    """Mean of what is not NaN; weights are per trial, or of the values' shape. NaN of nothing."""
+    if weight.ndim < values.ndim:
+        weight = weight.reshape(-1, *[1] * (values.ndim - 1))
+    share = np.where(np.isnan(values), 0.0, weight)
+    total = share.sum()
+    return float((share * np.nan_to_num(values)).sum() / total) if total > 0 else float("nan")

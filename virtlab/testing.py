@@ -234,6 +234,11 @@ def _check_raw(what: str, raw: RawTrials, experiment: Experiment) -> None:
         for name, array in given.items():
             if not isinstance(array, RawArray) or not isinstance(array.values, np.ndarray):
                 raise PluginError(f"{what}: {role} {name!r} is no RawArray of a numpy array")
+    if (raw.weights is None) != (experiment.data.weights is None):
+        raise PluginError(
+            f"{what}: weights are {'missing' if raw.weights is None else 'given'}, the "
+            f"experiment says [data] weights = {experiment.data.weights!r}"
+        )
     if not experiment.data.grid:  # a gridded scan is flattened by the core
         _check_lengths(what, raw)
 

@@ -3,7 +3,8 @@
 Trials are an ``xarray.Dataset`` with dimension ``trial``. Parameters are coordinates on
 ``trial``; measurements are data variables ``(trial, *own dims)``. Numbers are float64 with
 NaN for missing; categories are strings (object) with ``""`` for missing. Each variable's
-``attrs`` hold ``units`` and ``kind``.
+``attrs`` hold ``units`` and ``kind``. Where trials do not all count alike, the coordinate
+``trial_weight`` says how much each one does: above 0, neither parameter nor measurement.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ if TYPE_CHECKING:  # xarray takes most of a second to import: only rooms that ne
 
 TRIAL = "trial"
 SETTING = "setting"
+WEIGHT = "trial_weight"
 MISSING_CATEGORY = ""
 
 MeasurementKind = Literal["continuous", "count", "categorical"]

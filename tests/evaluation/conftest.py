@@ -117,7 +117,14 @@ def known_manifest(name):
         ],
         "columns": [{"measurement": asdict(m)} for m in MEASUREMENTS],
         "coords": {"time": {"dims": ["time"], "values": TIME.tolist(), "units": "s"}},
-        "data": {"sha256": "d" * 64, "files": ["lab.h5"], "trials": 300, "settings": 50},
+        "data": {
+            "sha256": "d" * 64,
+            "files": ["lab.h5"],
+            "trials": 300,
+            "settings": 50,
+            "missing": dict.fromkeys((m.name for m in MEASUREMENTS), 0),
+            "dropped_trials": 0,
+        },
         "calibration": {"light": 1.1},
         "domain": {"reach": 0.15},
         "scores": {

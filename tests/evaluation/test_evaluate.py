@@ -10,7 +10,7 @@ from virtlab.evaluation import evaluate
 from virtlab.evaluation.estimates import estimate_mean
 from virtlab.evaluation.two_sample import tell_apart
 from virtlab.storage import data_digest
-from virtlab.trials import TRIAL, Measurement
+from virtlab.trials import TRIAL, WEIGHT, Measurement
 
 
 def test_without_trials_it_says_what_the_model_file_says(model):
@@ -137,6 +137,31 @@ def test_settings_that_were_trained_on_are_counted(model, trials_at):
     assert any("4 of 6 settings are among those" in said for said in found.verdict)
 
 
+def test_scores_of_new_trials_are_weighted(model, trials):
+    trials["light"] = trials["light"] + np.where(np.arange(trials.sizes[TRIAL]) % 2, 0.0, 50.0)
+    trials["light"].attrs = {"units": "lm", "kind": "continuous"}
+
+    def light(weight):
+        weighted = trials.assign_coords({WEIGHT: (TRIAL, weight)})
+        return evaluate(model, weighted).comparison.measurements[0]
+
+    spoilt = np.arange(trials.sizes[TRIAL]) % 2 == 0
+    plain = evaluate(model, trials).comparison.measurements[0]
+    assert light(np.full(len(spoilt), 3.0)).model == plain.model
+    heavy, none = light(np.where(spoilt, 1.0, 1e-9)), light(np.where(spoilt, 1e-9, 1.0))
+    assert heavy.model.value > 40
+    assert none.model.value < 1.5
+    assert none.coverage[8].value > 0.8 > 0.2 > heavy.coverage[8].value
+    with pytest.raises(DataError, match="trial_weight: expected one number of 0 or more"):
+        light(np.full(len(spoilt), -1.0))
+
+
+def test_values_that_new_trials_lack_are_counted(model, trials):
+    trials["light"][:7] = np.nan
+    found = evaluate(model, trials)
+    assert f"light: 7 of {trials.sizes[TRIAL]} new trials have no value" in found.verdict
+
+
 def test_one_setting_alone_can_be_evaluated(model, trials_at):
     one = trials_at(np.array([4.2])).isel(trial=slice(3))
     found = evaluate(model, one)
@@ -151,7 +176,7 @@ def test_intervals_hold_the_truth_as_often_as_they_say():
     for _ in range(200):
         setting = np.repeat(np.arange(30), 3)
         values = rng.normal(0, 1, 30)[setting] + rng.normal(0, 0.5, 90)
-        found = estimate_mean(values, setting, rng)
+        found = estimate_mean(values, np.ones(90), setting, rng)
         held += found.low <= 0 <= found.high
     assert 0.82 <= held / 200 <= 0.96
 

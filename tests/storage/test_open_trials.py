@@ -31,7 +31,8 @@ def test_gives_parameters_as_coords_and_measurements_as_float64(lab):
     assert trials.x.dims == trials.y.dims == ("trial",)
     assert trials.x.attrs == {"units": "s", "kind": "continuous", "missing": 0}
     assert trials.y.attrs == {
-        "units": "V", "kind": "continuous", "missing": 0, "support": (0.0, np.inf)
+        "units": "V", "kind": "continuous", "missing": 0, "missing_trials": 0,
+        "support": (0.0, np.inf),
     }  # fmt: skip
     assert trials.attrs["experiment"] == "basic"
     assert trials.attrs["files"] == ["a.h5"]

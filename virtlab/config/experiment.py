@@ -56,6 +56,9 @@ class DataTable(Table):
     """Gridded scan: parameters whose 1-D values span the leading axes of every measurement."""
     missing: list[float] = Field(default_factory=list)
     """Numbers that mean "missing", beside NaN and the file's own fill values."""
+    weights: Text | None = None
+    """How much each trial counts, relative to the others: a path as a parameter's, one number of
+    0 or more per trial (or per file). None: all alike."""
 
     def faults(self) -> Iterator[Fault]:
         """Find groups without their reader, and a reader without its groups."""

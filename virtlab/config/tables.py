@@ -22,9 +22,9 @@ from pydantic import (
 )
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from virtlab.trials import SETTING, TRIAL
+from virtlab.trials import SETTING, TRIAL, WEIGHT
 
-RESERVED = (TRIAL, SETTING, "member", "domain", "domain_distance")
+RESERVED = (TRIAL, SETTING, WEIGHT, "member", "domain", "domain_distance")
 """Names that a virtual trial's dataset keeps for itself."""
 
 Fault = tuple[tuple[str | int, ...], str]

@@ -190,8 +190,9 @@ class _Collected:
             measurement=self.measurement,
             real=self.real,
             setting=matched.setting,
+            weight=matched.weight,
             score=self.score,
-            marginal=_marginal_scores(self.real, draws, self.rng),
+            marginal=_marginal_scores(self.real, matched.weight, draws, self.rng),
             rank=self.rank,
             one=self.one,
             mean=self.mean,
@@ -201,15 +202,22 @@ class _Collected:
         )
 
 
-def _marginal_scores(real: Array, draws: int, rng: np.random.Generator) -> Array:
+def _marginal_scores(real: Array, weight: Array, draws: int, rng: np.random.Generator) -> Array:
     """Score of resampling the other new trials, whatever the setting, ``(trial,)``."""
     found = np.full(len(real), np.nan)
     seen = np.flatnonzero(~np.isnan(real).all(axis=1))
     if len(seen) < 2:
         return found
     count = min(draws, DRAWS[0])
+    alike = bool((weight == weight[0]).all())
+    share = weight[seen] / weight[seen].sum()
     for part in _parts(np.arange(len(seen)), count * real.shape[1]):
-        step = rng.integers(1, len(seen), (count, len(part)))
+        if alike:
+            step = rng.integers(1, len(seen), (count, len(part)))
+        else:  # itself is replaced by its neighbour
+            step = np.maximum(
+                (rng.choice(len(seen), (count, len(part)), p=share) - part) % len(seen), 1
+            )
         other = seen[(part + step) % len(seen)]
         found[seen[part]] = _scores_with_gaps(real[other], real[seen[part]])
     return found

@@ -36,7 +36,7 @@ def estimate_means(
     sums
         What is summed for each trial, ``(trial, k)``.
     counts
-        Over how many values, ``(trial,)``; 0 leaves a trial out.
+        Over how many values, or what weight, ``(trial,)``; 0 leaves a trial out.
     setting
         Which setting each trial belongs to.
 
@@ -63,8 +63,10 @@ def estimate_means(
     return [Estimate(*map(float, row)) for row in zip(value, low, high, strict=True)]
 
 
-def estimate_mean(values: Array, setting: NDArray[np.int64], rng: np.random.Generator) -> Estimate:
-    """Mean of one value per trial, NaN left out, bootstrapped over settings."""
-    seen = ~np.isnan(values)
-    sums = np.where(seen, values, 0.0)[:, None]
-    return estimate_means(sums, seen.astype(np.float64), setting, rng)[0]
+def estimate_mean(
+    values: Array, weight: Array, setting: NDArray[np.int64], rng: np.random.Generator
+) -> Estimate:
+    """Weighted mean of one value per trial, NaN left out, bootstrapped over settings."""
+    share = np.where(np.isnan(values), 0.0, weight)
+    sums = (share * np.nan_to_num(values))[:, None]
+    return estimate_means(sums, share, setting, rng)[0]

@@ -11,6 +11,7 @@ from virtlab.evaluation.comparison import Comparison, compare
 from virtlab.evaluation.matching import where_from
 from virtlab.evaluation.scoring import LEVELS, Scored
 from virtlab.evaluation.wording import headline, in_words
+from virtlab.simulation.remarks import remarks
 from virtlab.trials import TRIAL
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ class Evaluation:
             "calibration": manifest["calibration"],
             "domain": manifest["domain"],
             "training": manifest["training"],
+            "remarks": remarks(manifest["data"]),
             "data": None,
         }
         if self.comparison is not None:
@@ -77,6 +79,7 @@ class Evaluation:
         if comparison is None:
             lines += _held_out_table(self.manifest)
             lines += ["", "scores: CRPS (energy score) on held-out settings; lower is better"]
+            lines += remarks(self.manifest["data"])
         else:
             lines += _new_table(comparison)
             lines += [

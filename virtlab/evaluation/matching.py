@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from virtlab.conditioning import suggestion
 from virtlab.errors import DataError, SettingError
-from virtlab.trials import MISSING_CATEGORY, TRIAL, Measurement
+from virtlab.trials import MISSING_CATEGORY, TRIAL, WEIGHT, Measurement
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -38,12 +38,15 @@ class Matched:
         Of the distinct settings, standardised, ``(setting, feature)``.
     real
         Each measurement in numbers, ``(trial, value)``; see `in_numbers`.
+    weight
+        How much each trial counts, 1 on average, ``(trial,)``.
     """
 
     settings: dict[str, NDArray[Any]]
     setting: NDArray[np.int64]
     conditions: NDArray[np.float32]
     real: dict[str, Array]
+    weight: Array
 
     @cached_property
     def occurrence(self) -> NDArray[np.int64]:
@@ -89,7 +92,19 @@ def match_trials(model: Model, trials: xr.Dataset) -> Matched:
         setting=setting.ravel().astype(np.int64),
         conditions=distinct,
         real={m.name: _measured(model, m, trials, where) for m in model.measurements},
+        weight=_weights(trials, where),
     )
+
+
+def _weights(trials: xr.Dataset, where: str) -> Array:
+    """Weights of the trials, 1 on average; all 1 where they have none."""
+    if WEIGHT not in trials.coords:
+        return np.ones(trials.sizes[TRIAL])
+    weight = np.asarray(trials[WEIGHT].values, np.float64)
+    if weight.shape != (trials.sizes[TRIAL],) or not (weight >= 0).all() or not weight.any():
+        raise DataError(f"{where}: {WEIGHT}: expected one number of 0 or more per trial, not all 0")
+    relative: Array = weight / weight.mean()
+    return relative
 
 
 def in_numbers(measurement: Measurement, values: NDArray[Any]) -> Array:

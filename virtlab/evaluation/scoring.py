@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from virtlab.domain import VERDICTS
 from virtlab.evaluation.estimates import Estimate, estimate_mean, estimate_means
 from virtlab.evaluation.matching import Array
-from virtlab.scores import coverage, replicate_floor
+from virtlab.scores import coverage, mean_of, replicate_floor
 from virtlab.trials import Measurement
 
 LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
@@ -36,8 +36,8 @@ class Compared:
     ----------
     real, one
         In numbers, and one virtual trial for each, ``(trial, value)``.
-    setting
-        Which setting each trial belongs to.
+    setting, weight
+        Which setting each trial belongs to, and how much it counts.
     score, marginal
         Energy score of the model and of resampling the new trials, ``(trial,)``.
     rank
@@ -53,6 +53,7 @@ class Compared:
     measurement: Measurement
     real: Array
     setting: NDArray[np.int64]
+    weight: Array
     score: Array
     marginal: Array
     rank: Array
@@ -134,18 +135,18 @@ def score(compared: Compared, region: NDArray[np.object_], *, seed: int) -> Scor
     """
     rng = np.random.default_rng(seed)
     categorical = compared.measurement.kind == "categorical"
-    setting = compared.setting
+    setting, weight = compared.setting, compared.weight
     coverages, pit = ((), ()) if categorical else _calibration(compared, rng)
     error = compared.mean[setting] - compared.real
     return Scored(
         trials=int((~np.isnan(compared.score)).sum()),
-        model=estimate_mean(compared.score, setting, rng),
-        marginal=estimate_mean(compared.marginal, setting, rng),
-        gain=estimate_mean(compared.marginal - compared.score, setting, rng),
+        model=estimate_mean(compared.score, weight, setting, rng),
+        marginal=estimate_mean(compared.marginal, weight, setting, rng),
+        gain=estimate_mean(compared.marginal - compared.score, weight, setting, rng),
         floor=_floor(compared, np.ones(len(setting), bool)),
         coverage=coverages,
         pit=pit,
-        bias=None if categorical else estimate_mean(_row_means(error), setting, rng),
+        bias=None if categorical else estimate_mean(_row_means(error), weight, setting, rng),
         spread_ratio=math.nan if categorical else _spread_ratio(compared),
         regions={
             name: _region(compared, region[setting] == name, int((region == name).sum()))
@@ -157,14 +158,14 @@ def score(compared: Compared, region: NDArray[np.object_], *, seed: int) -> Scor
 
 
 def _region(compared: Compared, here: NDArray[np.bool_], settings: int) -> Region:
-    categorical = compared.measurement.kind == "categorical"
+    categorical, weight = compared.measurement.kind == "categorical", compared.weight[here]
     return Region(
         settings=settings,
         trials=int((~np.isnan(compared.score[here])).sum()),
-        model=_mean(compared.score[here]),
-        marginal=_mean(compared.marginal[here]),
+        model=mean_of(compared.score[here], weight),
+        marginal=mean_of(compared.marginal[here], weight),
         floor=_floor(compared, here),
-        coverage_90=math.nan if categorical else coverage(compared.rank[here], 0.9),
+        coverage_90=math.nan if categorical else coverage(compared.rank[here], 0.9, weight),
     )
 
 
@@ -172,21 +173,21 @@ def _calibration(
     compared: Compared, rng: np.random.Generator
 ) -> tuple[tuple[Estimate, ...], tuple[Estimate, ...]]:
     """Coverage at all levels, and the PIT histogram relative to a flat one."""
-    rank, seen = compared.rank, ~np.isnan(compared.rank)
-    counts = seen.sum(axis=1).astype(np.float64)
+    rank, seen, weight = compared.rank, ~np.isnan(compared.rank), compared.weight[:, None]
+    counts = (seen * weight).sum(axis=1)
     off = np.where(seen, np.abs(rank - 0.5), np.inf)
     inside = np.stack([(off <= level / 2).sum(axis=1) for level in LEVELS], axis=1)
     place = np.where(seen, np.clip(rank * PIT_BINS, 0, PIT_BINS - 0.5), -1).astype(np.int64)
     bins = np.stack([(place == i).sum(axis=1) for i in range(PIT_BINS)], axis=1) * PIT_BINS
     return (
-        tuple(estimate_means(inside.astype(np.float64), counts, compared.setting, rng)),
-        tuple(estimate_means(bins.astype(np.float64), counts, compared.setting, rng)),
+        tuple(estimate_means(inside * weight, counts, compared.setting, rng)),
+        tuple(estimate_means(bins * weight, counts, compared.setting, rng)),
     )
 
 
 def _floor(compared: Compared, here: NDArray[np.bool_]) -> float:
     here = here & ~np.isnan(compared.real).all(axis=1)
-    return replicate_floor(compared.real[here], compared.setting[here])
+    return replicate_floor(compared.real[here], compared.setting[here], compared.weight[here])
 
 
 def _spread_ratio(compared: Compared) -> float:
@@ -212,8 +213,3 @@ def _row_means(values: Array) -> Array:
     total = np.where(seen, values, 0).sum(axis=1)
     mean: Array = np.divide(total, count, out=np.full(len(values), np.nan), where=count > 0)
     return mean
-
-
-def _mean(values: Array) -> float:
-    seen = values[~np.isnan(values)]
-    return float(seen.mean()) if seen.size else math.nan

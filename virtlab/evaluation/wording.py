@@ -102,6 +102,9 @@ def _of_measurement(scored: Scored) -> list[str]:
     unit = f" {scored.measurement.units}" if scored.measurement.units not in ("", "1") else ""
     if not scored.trials:
         return [f"{name}: no new trial has a value"]
+    if scored.trials < len(scored.compared.real):
+        gone = len(scored.compared.real) - scored.trials
+        said.append(f"{name}: {gone:,} of {len(scored.compared.real):,} new trials have no value")
     if not _wins(scored):
         said.append(
             f"{name}: ignoring the parameters does as well on the new trials "

@@ -28,7 +28,7 @@ class TrainingSet:
 
     def __init__(self, blocks: Blocks) -> None:
         layout = blocks.layout
-        self.layout = layout
+        self.layout, self.weight = layout, blocks.weight
         levels, levels_seen = one_hot_levels(blocks.codes, layout)
         mask, values = blocks.observed, blocks.values
         if layout.is_wide:

@@ -137,6 +137,8 @@ class Blocks:
         Which setting each trial belongs to, shape ``(trial,)``.
     layout
         What the columns mean.
+    weight
+        How much each trial counts, ``(trial,)``, above 0; None: all alike.
     """
 
     conditions: Floats
@@ -145,6 +147,18 @@ class Blocks:
     codes: NDArray[np.int32]
     setting: NDArray[np.int64]
     layout: Layout
+    weight: NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
         return len(self.values)
+
+    @property
+    def effective(self) -> float:
+        """How many trials of equal weight would say as much (Kish 1965)."""
+        return float(len(self)) if self.weight is None else effective_size(self.weight)
+
+
+def effective_size(weight: NDArray[np.float64]) -> float:
+    """Kish's effective sample size, ``(sum w)^2 / sum w^2``; at most the number of weights."""
+    share = weight / weight.max()  # squares of very small or large weights are no numbers
+    return float(share.sum() ** 2 / np.square(share).sum())

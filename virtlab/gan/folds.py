@@ -37,6 +37,18 @@ class Folds:
         """1 for real entries of `held`, 0 for padding."""
         return (np.arange(self.held.shape[1]) < self.held_count[:, None]).astype(np.float32)
 
+    def ladder(self, weight: NDArray[np.float64]) -> NDArray[np.float32]:
+        """Cumulated shares of each member's training rows in the weights, ``(member, row)``.
+
+        A uniform number falls between two rungs with the upper row's share; the last real row's
+        rung, and those of padding, are above 1.
+        """
+        real = np.arange(self.train.shape[1]) < self.train_count[:, None]
+        share = np.where(real, weight[self.train], 0.0)
+        rungs = np.cumsum(share, axis=1) / share.sum(axis=1, keepdims=True)
+        rungs[np.arange(rungs.shape[1]) >= self.train_count[:, None] - 1] = 2.0
+        return rungs.astype(np.float32)
+
 
 def split_by_setting(
     setting: NDArray[np.int64],

@@ -67,14 +67,14 @@ class Sizes:
 
 def sizes_for(blocks: Blocks, preset: str, members: int | None) -> Sizes:
     """Sizes that suit the data; `members` overrides the number of networks."""
-    n, settings = len(blocks), len(np.unique(blocks.setting))
+    n, settings = blocks.effective, len(np.unique(blocks.setting))
     folds = max(2, min(FOLDS, settings))
     if members is not None:
         folds = folds_for(members, settings)
     return Sizes(
         members=members or (2 * folds if n < 5000 else folds),
         folds=folds,
-        batch=min(64 if n < 5000 else 128, max(16, n // 2)),
+        batch=min(64 if n < 5000 else 128, max(16, int(n) // 2)),
         likelihood_steps=0 if preset == "vanilla" else 3000,
         game_steps=4000 if preset == "vanilla" else 1500,
         every=25 if n < 300 else 100,
@@ -96,7 +96,7 @@ def folds_for(members: int, settings: int) -> int:
 
 def generator_for(blocks: Blocks, preset: str) -> Generator:
     """The generator that a preset trains."""
-    conditions, layout, n = blocks.conditions.shape[1], blocks.layout, len(blocks)
+    conditions, layout, n = blocks.conditions.shape[1], blocks.layout, blocks.effective
     if preset == "vanilla":
         return Textbook(conditions, layout)
     wide = layout.is_wide

@@ -37,7 +37,10 @@ class Rates:
 
 @dataclass(frozen=True)
 class Minibatches:
-    """Random rows for every member, a pure function of seed and step."""
+    """Random rows for every member, a pure function of seed and step.
+
+    Rows come in proportion to their weights: every loss is then one of the weighted trials.
+    """
 
     data: TrainingSet
     folds: Folds
@@ -48,8 +51,12 @@ class Minibatches:
         """The minibatch of a step."""
         shape = (self.folds.members, self.size)
         part = tf.random.stateless_uniform(shape, seed=(self.seed, step * 8))
-        count = tf.cast(self.folds.train_count[:, None], tf.float32)
-        place = tf.minimum(tf.cast(part * count, tf.int32), self.folds.train_count[:, None] - 1)
+        if self.data.weight is None:
+            count = tf.cast(self.folds.train_count[:, None], tf.float32)
+            place = tf.minimum(tf.cast(part * count, tf.int32), self.folds.train_count[:, None] - 1)
+        else:
+            rungs = tf.constant(self.folds.ladder(self.data.weight))
+            place = tf.searchsorted(rungs, part, side="right")
         index = tf.gather(tf.constant(self.folds.train), place, batch_dims=1)
         noise = None
         if self.data.layout.step.any():

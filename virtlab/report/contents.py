@@ -15,6 +15,7 @@ from virtlab.evaluation.comparison import Comparison
 from virtlab.evaluation.scoring import LEVELS
 from virtlab.report.figures import draw_domain, draw_history
 from virtlab.report.sections import Figure, format_interval, make_figure, make_sections
+from virtlab.simulation.remarks import remarks
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ def contents(evaluation: Evaluation) -> dict[str, Any]:
         "title": str(manifest["experiment"]["name"]),
         "headline": evaluation.headline,
         "verdict": evaluation.verdict,
-        "learned": _learned(manifest),
+        "learned": ". ".join([_learned(manifest), *_capitals(remarks(manifest["data"]))]) + ".",
         "numbers": _numbers(manifest, comparison),
         "parameters": [_parameter(found) for found in manifest["parameters"]],
         "measurements": make_sections(manifest, comparison),
@@ -51,8 +52,12 @@ def _learned(manifest: Mapping[str, Any]) -> str:
     return (
         f"Learned from {data['trials']:,} trials at {data['settings']:,} settings: "
         f"{_count(len(manifest['columns']), 'measurement')} as a function of "
-        f"{_count(len(manifest['parameters']), 'parameter')}."
+        f"{_count(len(manifest['parameters']), 'parameter')}"
     )
+
+
+def _capitals(sentences: list[str]) -> list[str]:
+    return [sentence[:1].upper() + sentence[1:] for sentence in sentences]
 
 
 def _count(number: int, what: str) -> str:

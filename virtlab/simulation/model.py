@@ -20,6 +20,7 @@ from virtlab.errors import ModelFileError
 from virtlab.modelfile import GENERATOR, REFERENCE, ModelFile, read_model
 from virtlab.runtime import Runtime
 from virtlab.scaling import Column, column_from_dict
+from virtlab.simulation.remarks import remarks
 from virtlab.trials import Measurement
 
 if TYPE_CHECKING:
@@ -145,11 +146,7 @@ class Model:
             "Scores are CRPS (energy score) on settings that the judging networks never saw, in",
             "the measurement's unit; lower is better, the replicate floor is what noise allows.",
         ]
-        dropped = data["dropped_trials"]
-        missing = {name: count for name, count in data["missing"].items() if count}
-        if dropped or missing:
-            told = ", ".join(f"{name} {count:,}" for name, count in missing.items()) or "none"
-            lines.append(f"{dropped:,} trials dropped; missing values: {told}")
+        lines += remarks(data)
         return "\n".join(lines + [f"note: {said}" for said in self.manifest["verdict"]])
 
     def __repr__(self) -> str:

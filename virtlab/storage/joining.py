@@ -18,7 +18,7 @@ from virtlab.plugins import RawArray, RawTrials
 from virtlab.storage.coordinates import coordinate
 from virtlab.storage.layout import flatten_grid
 from virtlab.storage.quantities import Quantity, Role, coerce, settle
-from virtlab.trials import MISSING_CATEGORY, TRIAL
+from virtlab.trials import MISSING_CATEGORY, TRIAL, WEIGHT
 
 FEWEST_TRIALS = 10
 
@@ -41,8 +41,8 @@ class Joined:
         Of the measurements' own dims.
     first
         The first file.
-    missing
-        Values that are missing, by name.
+    missing, with_gaps
+        Values that are missing, and trials that lack some, by name.
     dropped, reasons
         Trials left out, and how many for which reason.
     """
@@ -53,6 +53,7 @@ class Joined:
     coords: dict[str, RawArray] = field(default_factory=dict)
     first: str = ""
     missing: Counter[str] = field(default_factory=Counter)
+    with_gaps: Counter[str] = field(default_factory=Counter)
     dropped: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
 
@@ -74,8 +75,14 @@ class Joined:
                 rows = np.arange(raw.start, raw.start + count) % modulo
                 parameter = RawArray(rows, path="row")
             else:
-                parameter = _per_trial(raw.parameters[name], name, count, file)
+                label = f"parameter {name!r}"
+                parameter = _per_trial(raw.parameters[name], label, count, file)
             self._add(("parameter", name), parameter, file)
+        if raw.weights is not None and ("weight", WEIGHT) in self.quantities:
+            weights = _per_trial(raw.weights, "[data] weights", count, file)
+            self._add(("weight", WEIGHT), weights, file)
+            given = self.pieces["weight", WEIGHT][-1]
+            _check_weights(given, raw.start, f"{file}: {weights.path!r}")
         for role, name in list(self.quantities):
             if role == "coordinate":
                 self._add_coordinate(name, raw.coords[name], file)
@@ -129,6 +136,11 @@ class Joined:
             pieces = self.pieces.pop(key)
             variables[key] = pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
             pieces.clear()
+        if whole and ("weight", WEIGHT) in variables and not variables["weight", WEIGHT].any():
+            raise DataError(
+                f"{experiment.path.name}: [data] weights = {experiment.data.weights!r}: all "
+                f"{len(variables['weight', WEIGHT]):,} weights are 0; expected some above 0"
+            )
         keep, reasons = _usable(variables, self.quantities, whole=whole)
         self.reasons.update(reasons)
         self.dropped += int((~keep).sum())
@@ -137,14 +149,14 @@ class Joined:
             values = variables.pop(key)
             values = values if keep.all() else values[keep]
             attrs = self._attrs(key, values)
-            if key[0] == "parameter":
+            if key[0] != "measurement":
                 coords[key[1]] = (TRIAL, values, attrs)
             else:
                 dims = (TRIAL, *experiment.measurements[key[1]].dims)
                 data[key[1]] = (dims, values, attrs)
         _check_sizes(data, experiment)
         made = self._coordinates(experiment, {n: v[1].shape[1:] for n, v in data.items()})
-        order = {name: coords[name] for name in experiment.parameters}
+        order = {name: coords[name] for name in (*experiment.parameters, WEIGHT) if name in coords}
         return xr.Dataset(
             data,
             {**order, **made},
@@ -166,6 +178,9 @@ class Joined:
             "missing": self.missing[key[1]],
         }
         if key[0] == "measurement":
+            own = tuple(range(1, missing.ndim))
+            self.with_gaps[key[1]] += int(missing.any(axis=own).sum())
+            attrs["missing_trials"] = self.with_gaps[key[1]]
             attrs["support"] = quantity.limits
         return attrs
 
@@ -188,6 +203,8 @@ def _trial_count(raw: RawTrials, file: str) -> int:
     for name, parameter in raw.parameters.items():
         if np.size(parameter.values) > 1:
             counts[f"parameter {name!r} ({parameter.path})"] = len(parameter.values)
+    if raw.weights is not None and np.size(raw.weights.values) > 1:
+        counts[f"[data] weights ({raw.weights.path})"] = len(raw.weights.values)
     if len(set(counts.values())) > 1:
         told = ", ".join(f"{what} has {count}" for what, count in counts.items())
         raise DataError(
@@ -197,14 +214,14 @@ def _trial_count(raw: RawTrials, file: str) -> int:
     return next(iter(counts.values()))
 
 
-def _per_trial(raw: RawArray, name: str, count: int, file: str) -> RawArray:
+def _per_trial(raw: RawArray, label: str, count: int, file: str) -> RawArray:
     """Bring a parameter to one value per trial, repeated where it is constant in the file."""
     values = np.asarray(raw.values)
     if values.size == 1:
         return replace(raw, values=np.broadcast_to(values.reshape(()), (count,)))
     if values.ndim != 1:
         raise DataError(
-            f"{file}: {raw.path!r}: parameter {name!r}: found shape {values.shape}, expected one "
+            f"{file}: {raw.path!r}: {label}: found shape {values.shape}, expected one "
             "value per trial, or one for the file; for a gridded scan, set data.grid"
         )
     return raw
@@ -219,7 +236,7 @@ def _equal(first: NDArray[Any], second: NDArray[Any]) -> bool:
 def _usable(
     variables: Mapping[Key, NDArray[Any]], quantities: Mapping[Key, Quantity], *, whole: bool
 ) -> tuple[NDArray[np.bool_], dict[str, int]]:
-    """Which trials have all their parameters and at least one measured value, and why not.
+    """Which trials count, have all parameters and at least one measured value, and why not.
 
     Where the trials are the `whole` and nothing was measured at all, they stay: that is another
     fault, see `check_trials`.
@@ -232,6 +249,10 @@ def _usable(
         given = values != MISSING_CATEGORY if quantities[key].categorical else ~np.isnan(values)
         if key[0] == "measurement":
             measured |= given.reshape(count, math.prod(given.shape[1:])).any(axis=1)
+        elif key[0] == "weight":
+            if not values.all():
+                reasons["of weight 0"] = int((values == 0).sum())
+                keep &= values > 0
         elif not given.all():
             reasons[f"without parameter {key[1]!r}"] = int((~given).sum())
             keep &= given
@@ -239,6 +260,19 @@ def _usable(
         reasons["without any measurement"] = int((~measured).sum())
         keep &= measured
     return keep, reasons
+
+
+def _check_weights(weights: NDArray[np.float64], start: int, where: str) -> None:
+    """Refuse weights that are no shares of anything; `start` is the first one's trial."""
+    wrong = np.flatnonzero(~(weights >= 0))
+    if wrong.size:
+        found = weights[wrong[0]]
+        what = "missing or not finite" if np.isnan(found) else f"{found:g}"
+        more = f", and {wrong.size - 1:,} more are wrong" if wrong.size > 1 else ""
+        raise DataError(
+            f"{where}: [data] weights: the weight of trial {start + wrong[0]} is {what}{more}; "
+            "expected numbers of 0 or more (0 leaves a trial out)"
+        )
 
 
 def check_trials(trials: xr.Dataset, experiment: Experiment, file: str) -> None:

@@ -38,9 +38,9 @@ def open_trials(
     -------
     trials
         See `virtlab.trials`. Each variable's attrs hold ``units``, ``kind`` and ``missing`` (a
-        count), a measurement's also ``support``. The Dataset's attrs hold ``experiment``,
-        ``files``, ``missing`` (values in all measurements), ``dropped_trials`` and, a text for
-        each reason, ``dropped_reasons``.
+        count), a measurement's also ``missing_trials`` (that lack some of it) and ``support``. The
+        Dataset's attrs hold ``experiment``, ``files``, ``missing`` (values in all measurements),
+        ``dropped_trials`` and, a text for each reason, ``dropped_reasons``.
 
     Raises
     ------
@@ -156,4 +156,9 @@ def _checked(raw: object, reader: Reader, path: Path, experiment: Experiment) ->
             raise PluginError(
                 f"{path}: reader {reader.name!r} returned no {role} {', '.join(missing)}"
             )
+    if experiment.data.weights is not None and raw.weights is None:
+        raise PluginError(
+            f"{path}: reader {reader.name!r} returned no weights, which [data] weights asks for; "
+            "remove the key, or use a reader that knows them"
+        )
     return raw

@@ -124,16 +124,19 @@ def flatten_grid(raw: RawTrials, experiment: Experiment, file: str) -> RawTrials
     parameters = {}
     for name, parameter in raw.parameters.items():
         along = axes.index(name) if name in axes else None
-        parameters[name] = _flat_parameter(parameter, name, shape, along, file)
+        parameters[name] = _flat_parameter(parameter, f"parameter {name!r}", shape, along, file)
     measurements = {
         name: _flat_measurement(measurement, name, shape, axes, file)
         for name, measurement in raw.measurements.items()
     }
-    return replace(raw, parameters=parameters, measurements=measurements)
+    weights = raw.weights
+    if weights is not None:
+        weights = _flat_parameter(weights, "[data] weights", shape, None, file)
+    return replace(raw, parameters=parameters, measurements=measurements, weights=weights)
 
 
 def _flat_parameter(
-    raw: RawArray, name: str, shape: tuple[int, ...], axis: int | None, file: str
+    raw: RawArray, label: str, shape: tuple[int, ...], axis: int | None, file: str
 ) -> RawArray:
     values = np.asarray(raw.values)
     if axis is not None and values.ndim == 1:
@@ -145,7 +148,7 @@ def _flat_parameter(
     if values.size == 1:
         return raw
     raise DataError(
-        f"{file}: {raw.path!r}: parameter {name!r}: found shape {values.shape}, expected one "
+        f"{file}: {raw.path!r}: {label}: found shape {values.shape}, expected one "
         f"value, or the grid's shape {shape}; or name it in data.grid"
     )
 

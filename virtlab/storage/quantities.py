@@ -15,9 +15,9 @@ from virtlab.errors import DataError
 from virtlab.plugins import RawArray
 from virtlab.storage.packing import mask
 from virtlab.storage.units import convert
-from virtlab.trials import MISSING_CATEGORY
+from virtlab.trials import MISSING_CATEGORY, WEIGHT
 
-Role = Literal["parameter", "measurement", "coordinate"]
+Role = Literal["parameter", "measurement", "coordinate", "weight"]
 
 _NUMBER = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|[+-]?inf)\s*(.*?)\s*")
 _ROUNDING = 1e-9
@@ -54,7 +54,7 @@ class Quantity:
     @property
     def label(self) -> str:
         """Its role and name, for messages."""
-        return f"{self.role} {self.name!r}"
+        return "[data] weights" if self.role == "weight" else f"{self.role} {self.name!r}"
 
     @property
     def categorical(self) -> bool:
@@ -86,6 +86,8 @@ def quantities_of(experiment: Experiment) -> dict[tuple[Role, str], Quantity]:
         )
         for coord, table in measurement.coords.items():
             found["coordinate", coord] = Quantity("coordinate", coord, units=table.units)
+    if experiment.data.weights is not None:
+        found["weight", WEIGHT] = Quantity("weight", WEIGHT, "continuous", numeric=True)
     return found
 
 

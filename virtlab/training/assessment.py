@@ -80,23 +80,24 @@ def _score(
     """One measurement's scores."""
     seen = ~np.isnan(real[rows]).all(axis=1)
     rows, drawn = rows[seen], drawn[:, seen]
+    weights = np.ones(len(real)) if blocks.weight is None else blocks.weight
+    weight = weights[rows]
 
     def mean(draws: Array) -> float:
-        found = scores.energy_scores(draws, real[rows])
-        return float(np.nanmean(found)) if np.isfinite(found).any() else float("nan")
+        return scores.mean_of(scores.energy_scores(draws, real[rows]), weight)
 
     found: dict[str, Any] = {"model": mean(drawn), "trials": len(rows)}
     missing: NDArray[np.bool_] = np.asarray(np.isnan(real).all(axis=1))
     found |= {
         name: mean(real[_measured(index[:, seen], missing)]) for name, index in baselines.items()
     }
-    floor = scores.replicate_floor(real, blocks.setting)
+    floor = scores.replicate_floor(real, blocks.setting, weights)
     found["floor"] = None if math.isnan(floor) or _few_replicates(blocks) else floor
     categorical = column.measurement.kind == "categorical"
-    found["dispersion"] = None if categorical else _dispersion(drawn, real[rows])
+    found["dispersion"] = None if categorical else _dispersion(drawn, real[rows], weight)
     rank = scores.ranks(drawn, real[rows], rng)
     for level in LEVELS:
-        covered = scores.coverage(rank, level)
+        covered = scores.coverage(rank, level, weight)
         found[f"coverage_{level:.0%}".rstrip("%")] = None if categorical else covered
     return found
 
@@ -107,13 +108,13 @@ def _few_replicates(blocks: Blocks) -> bool:
     return bool(repeats.mean() < REPEATED_SHARE)
 
 
-def _dispersion(drawn: Array, real: Array) -> float | None:
+def _dispersion(drawn: Array, real: Array, weight: Array) -> float | None:
     """Stated over real scatter around the mean of the draws; 1 is right.
 
     Intervals can be right and scores good while rare draws stray far: only variances tell.
     """
-    error = np.nanmean(np.square(drawn.mean(axis=0) - real))
-    stated = np.mean(drawn.var(axis=0)[~np.isnan(real)])
+    error = scores.mean_of(np.square(drawn.mean(axis=0) - real), weight)
+    stated = scores.mean_of(np.where(np.isnan(real), np.nan, drawn.var(axis=0)), weight)
     ratio = float(np.sqrt(stated / error)) if error > 0 else math.nan
     return ratio if math.isfinite(ratio) else None
 
@@ -169,14 +170,27 @@ def _resampled(
         if not len(mine):
             continue
         at = [place[int(row)] for row in mine]
+        share = None if blocks.weight is None else blocks.weight[train]
         if not near:
-            found[:, at] = rng.choice(train, (DRAWS, len(mine)))
+            found[:, at] = _choose(rng, train, share, (DRAWS, len(mine)))
             continue
         count = min(len(train), max(5, round(math.sqrt(len(train)))))
         neighbours = _neighbours(blocks.conditions[mine], blocks.conditions[train], count)
-        pick = rng.integers(0, count, (DRAWS, len(mine)))
-        found[:, at] = train[neighbours[np.arange(len(mine)), pick]]
+        if share is None:
+            pick = rng.integers(0, count, (DRAWS, len(mine)))
+            found[:, at] = train[neighbours[np.arange(len(mine)), pick]]
+            continue
+        for spot, near_rows in zip(at, neighbours, strict=True):
+            found[:, spot] = _choose(rng, train[near_rows], share[near_rows], (DRAWS,))
     return found
+
+
+def _choose(
+    rng: np.random.Generator, rows: NDArray[Any], share: Array | None, shape: tuple[int, ...]
+) -> NDArray[np.int64]:
+    """Rows drawn in proportion to their weights."""
+    part = None if share is None else share / share.sum()
+    return rng.choice(rows, shape, p=part).astype(np.int64)
 
 
 def _measured(index: NDArray[np.int64], missing: NDArray[np.bool_]) -> NDArray[np.int64]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from virtlab.gan.blocks import Blocks, Floats, Layout, Part
 from virtlab.scaling import Column
+from virtlab.trials import WEIGHT
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -43,6 +44,7 @@ def make_blocks(
         codes=np.stack(codes, axis=1) if codes else np.zeros((len(values), 0), np.int32),
         setting=setting,
         layout=_layout(columns, bases),
+        weight=trials[WEIGHT].values / trials[WEIGHT].values.mean() if WEIGHT in trials else None,
     )
 
 

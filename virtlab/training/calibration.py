@@ -46,11 +46,12 @@ def calibrate(
         trial = _with_spread(fit, dict.fromkeys(slices, float(spread)), slices)
         rows = max_rows(blocks, DRAWS)
         held = held_out_draws(trial, blocks, draws=DRAWS, max_rows=rows, seed=seed)
+        weight = None if blocks.weight is None else blocks.weight[held.rows]
         real = np.where(blocks.observed[held.rows] > 0, blocks.values[held.rows], np.nan)
         for name, here in slices.items():
             drawn = held.values[..., here].astype(np.float64)
             rank = scores.ranks(drawn, real[:, here].astype(np.float64), rng)
-            errors = [scores.coverage(rank, level) - level for level in LEVELS]
+            errors = [scores.coverage(rank, level, weight) - level for level in LEVELS]
             losses[name][i] = np.sum(np.square(errors))
     settings = len(np.unique(blocks.setting))
     trust = settings / (settings + HALF_TRUST)

@@ -15,7 +15,7 @@ from virtlab.conditioning import Parameter
 from virtlab.config import Experiment
 from virtlab.scaling import column_to_dict
 from virtlab.training.learnable import Learnable
-from virtlab.trials import TRIAL
+from virtlab.trials import TRIAL, WEIGHT
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -67,10 +67,25 @@ def describe(
                 str(name): int(variable.attrs.get("missing", 0))
                 for name, variable in trials.data_vars.items()
             },
+            "missing_trials": {
+                str(name): int(variable.attrs.get("missing_trials", 0))
+                for name, variable in trials.data_vars.items()
+            },
+            "weights": _weights(trials, experiment),
             "dropped_trials": int(trials.attrs.get("dropped_trials", 0)),
             "dropped_reasons": [str(r) for r in trials.attrs.get("dropped_reasons", [])],
         },
     }
+
+
+def _weights(trials: xr.Dataset, experiment: Experiment) -> dict[str, Any] | None:
+    """Where the trials' weights came from, and how many equal trials they are worth."""
+    from virtlab.gan.blocks import effective_size
+
+    if WEIGHT not in trials.coords:
+        return None
+    weight = trials[WEIGHT].values
+    return {"path": experiment.data.weights, "effective_trials": effective_size(weight)}
 
 
 def _seen(values: NDArray[Any], parameter: Parameter) -> dict[str, Any]:

@@ -65,7 +65,9 @@ def _trials(first: h5py.Group, groups: Sequence[h5py.Group], experiment: Experim
         for table in experiment.measurements.values()
         for coord, where in table.coords.items()
     }
-    return RawTrials(parameters, measurements, coords)
+    given = experiment.data.weights
+    weights = None if given is None else _stack(first, groups, given, _one_value)
+    return RawTrials(parameters, measurements, coords, weights=weights)
 
 
 def _stack(

@@ -96,7 +96,9 @@ def _trials(
         for coord, where in table.coords.items():
             if coord not in coords:
                 coords[coord] = read_array(file, where.path)
-    return RawTrials(parameters, measurements, coords)
+    given = experiment.data.weights
+    weights = None if given is None else arrange_parameter(read(given))
+    return RawTrials(parameters, measurements, coords, weights=weights)
 
 
 def _trial_axes(file: h5py.File, experiment: Experiment) -> dict[str, tuple[tuple[int, ...], int]]:
@@ -113,13 +115,14 @@ def _trial_axes(file: h5py.File, experiment: Experiment) -> dict[str, tuple[tupl
         if experiment.data.grid or len(shape) <= len(table.dims) or not 0 <= axis < len(shape):
             return {}
         axes[table.path] = shape, axis
-    for parameter in experiment.parameters.values():
-        shape = shape_of(file, parameter.path) if parameter.path is not None else ()
-        if parameter.path is None or math.prod(shape) == 1 or parameter.path in axes:
+    paths = [parameter.path for parameter in experiment.parameters.values()]
+    for path in (*paths, experiment.data.weights):
+        shape = shape_of(file, path) if path is not None else ()
+        if path is None or math.prod(shape) == 1 or path in axes:
             continue
         if max(shape) != math.prod(shape):
             return {}
-        axes[parameter.path] = shape, shape.index(max(shape))
+        axes[path] = shape, shape.index(max(shape))
     return axes
 
 

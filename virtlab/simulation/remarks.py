@@ -1,0 +1,29 @@
+"""What a user should know of the data that a model was trained on: gaps, lost trials, weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def remarks(data: Mapping[str, Any]) -> list[str]:
+    """Sentences on missing values, dropped trials and weights, from a manifest's ``data``."""
+    said = []
+    values, trials = data["missing"], data.get("missing_trials", {})
+    gaps = [
+        f"{name} {count:,}" + (f" in {trials[name]:,} trials" if name in trials else "")
+        for name, count in values.items()
+        if count
+    ]
+    if gaps:
+        said.append(f"missing values, masked in training: {', '.join(gaps)}")
+    if data["dropped_trials"]:
+        why = ", ".join(data.get("dropped_reasons", []))
+        said.append(f"trials dropped: {data['dropped_trials']:,}" + (f" ({why})" if why else ""))
+    weights = data.get("weights")
+    if weights:
+        said.append(
+            f"trial weights {weights['path']}: the {data['trials']:,} trials say as much as "
+            f"{weights['effective_trials']:,.0f} of equal weight (Kish)"
+        )
+    return said
