@@ -90,7 +90,7 @@ def train_shortly(likelihood=600, game=50, every=50):
 
     def small(blocks, preset, members):
         sizes = presets.sizes_for(blocks, preset, members)
-        steps = 0 if preset == "vanilla" else likelihood
+        steps = min(likelihood, sizes.likelihood_steps)
         return replace(sizes, likelihood_steps=steps, game_steps=game, every=every)
 
     with pytest.MonkeyPatch.context() as patch:

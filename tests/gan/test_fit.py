@@ -43,18 +43,21 @@ def small(monkeypatch, gaussian_blocks):
 def quick(small, monkeypatch):
     """The same with steps that only shift the networks: for what the loop itself decides."""
 
-    def stage(generator, batches, weights, ema, *_):
+    def by_likelihood(generator, batches, weights, ema, *_):
         def advance(first, steps):
             for name, weight in weights.items():
                 shift = tf.random.stateless_normal(weight.shape, (batches.seed, first))
                 weight.assign_add(0.01 * shift)
                 ema[name].assign(weight)
-            return tf.zeros(batches.folds.members)
+            return {"loss": tf.zeros(batches.folds.members)}
 
         return advance
 
-    monkeypatch.setattr(fitting, "by_likelihood", stage)
-    monkeypatch.setattr(fitting, "by_game", stage)
+    def by_game(generator, table, batches, players, *_):
+        return by_likelihood(generator, batches, players.weights, players.ema)
+
+    monkeypatch.setattr(fitting, "by_likelihood", by_likelihood)
+    monkeypatch.setattr(fitting, "by_game", by_game)
     return small
 
 

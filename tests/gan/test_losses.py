@@ -67,21 +67,32 @@ def test_energy_score_of_equal_draws_has_a_finite_slope():
     assert np.isfinite(tape.gradient(score, draws).numpy()).all()
 
 
-CRITICS = [losses.relativistic_critic, losses.bce_critic]
-GENERATORS = [losses.relativistic_generator, losses.bce_generator]
+CRITICS = [
+    losses.relativistic_critic,
+    losses.bce_critic,
+    losses.least_squares_critic,
+    losses.wasserstein_critic,
+    losses.hinge_critic,
+]
+GENERATORS = [
+    losses.relativistic_generator,
+    losses.bce_generator,
+    losses.least_squares_generator,
+    losses.linear_generator,
+]
 
 
 @pytest.mark.parametrize("loss", CRITICS)
 def test_critic_gains_when_real_scores_rise_and_fake_ones_fall(loss):
     real, fake = tf.constant([[0.3, -1.0]]), tf.constant([[0.1, 0.5]])
-    assert float(loss(real + 1, fake)[0]) < float(loss(real, fake)[0])
-    assert float(loss(real, fake - 1)[0]) < float(loss(real, fake)[0])
+    assert float(loss(real + 0.1, fake)[0]) < float(loss(real, fake)[0])
+    assert float(loss(real, fake - 0.1)[0]) < float(loss(real, fake)[0])
 
 
 @pytest.mark.parametrize("loss", GENERATORS)
 def test_generator_gains_when_fake_scores_rise(loss):
     real, fake = tf.constant([[0.3, -1.0]]), tf.constant([[0.1, 0.5]])
-    assert float(loss(real, fake + 1)[0]) < float(loss(real, fake)[0])
+    assert float(loss(real, fake + 0.1)[0]) < float(loss(real, fake)[0])
 
 
 def test_relativistic_losses_see_only_the_difference_of_a_pair():
@@ -122,3 +133,27 @@ def test_gradient_penalty_can_be_trained_through():
     with tf.GradientTape() as tape:
         found = losses.gradient_penalty(lambda x: weight * tf.reduce_sum(x, axis=-1), at)
     assert float(tape.gradient(found, weight)) == pytest.approx(3.0)
+
+
+def test_unit_slope_penalty_is_zero_for_a_unit_slope_critic_wherever_it_looks():
+    slope, mix = tf.constant([0.6, 0.8]), tf.constant([[[0.0], [0.3], [1.0]]])
+    real, fake = tf.ones((1, 3, 2)), tf.zeros((1, 3, 2))
+    for factor, expected in ((1, 0.0), (3, 4.0)):
+        found = losses.unit_slope_penalty(
+            lambda x, factor=factor: factor * tf.reduce_sum(slope * x, axis=-1), real, fake, mix
+        )
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_unit_slope_penalty_looks_between_real_and_fake():
+    real, fake = tf.constant([[[4.0]]]), tf.constant([[[0.0]]])
+    found = losses.unit_slope_penalty(
+        lambda x: tf.reduce_sum(x**2, axis=-1), real, fake, tf.constant([[[0.75]]])
+    )
+    assert float(found[0]) == pytest.approx((2 * 3.0 - 1) ** 2)
+
+
+def test_zero_centred_penalty_is_that_of_both_ends():
+    real, fake = tf.constant([[[1.0], [2.0]]]), tf.constant([[[0.0], [-3.0]]])
+    found = losses.zero_centred_penalty(lambda x: tf.reduce_sum(x**2, axis=-1), real, fake, None)
+    assert float(found[0]) == pytest.approx(0.5 * (2.0**2 + 4.0**2) / 2 + 0.5 * 6.0**2 / 2)

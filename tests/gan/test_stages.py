@@ -8,12 +8,12 @@ import pytest
 import tensorflow as tf
 
 from virtlab.gan.batches import TrainingSet
-from virtlab.gan.critic import init_critic
+from virtlab.gan.critic import Critic
 from virtlab.gan.folds import Folds
+from virtlab.gan.games import GAMES, Players, Table, by_game
 from virtlab.gan.generators import Textbook
 from virtlab.gan.mixture import Mixture
-from virtlab.gan.presets import GAMES
-from virtlab.gan.stages import Minibatches, Rates, average, by_game, by_likelihood
+from virtlab.gan.stages import Minibatches, Rates, average, by_likelihood
 from virtlab.gan.state import State
 
 
@@ -34,23 +34,23 @@ def start(blocks, preset):
         else Mixture(features, layout, components=2, width=8)
     )
     rng = np.random.default_rng(0)
-    judged = features + layout.values + sum(layout.levels)
-    critic = init_critic(rng, judged, members=2, width=8)
-    return generator, State.start(generator.init(rng, 2), critic)
+    table = Table(Critic(features, layout, width=8), members=2)
+    return generator, table, State.start(generator.init(rng, 2), table.critic.init(rng, 2))
 
 
 def run(blocks, stage, preset):
     """State after a few steps of one stage, and the last loss."""
-    generator, state = start(blocks, preset)
+    generator, table, state = start(blocks, preset)
     batches = Minibatches(TrainingSet(blocks), halves(len(blocks)), 16, seed=3)
-    rates = Rates(1e-2, 1e-4, 100)
-    common = (generator, batches, state.weights, state.ema, state.moments)
+    rates = Rates(1e-2, 1e-4, 100, state.pace)
+    generators = (state.weights, state.ema, state.moments)
     if stage == "likelihood":
-        advance = by_likelihood(*common, rates, 0.01)
+        advance = by_likelihood(generator, batches, *generators, rates, 0.01)
     else:
-        critics = (state.critic, state.critic_moments)
-        advance = by_game(*common, *critics, rates, 0.01, replace(GAMES[preset], draws=2))
-    return state, np.asarray(advance(tf.constant(0), tf.constant(4)))
+        players = Players(*generators, state.critic, state.critic_moments)
+        game = replace(GAMES[preset], draws=2)
+        advance = by_game(generator, table, batches, players, rates, 0.01, game)
+    return state, np.asarray(advance(tf.constant(0), tf.constant(4))["loss"])
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +61,7 @@ def trained(coded_blocks):
 
 def changed_by(state, blocks, preset):
     """First parts of the names of the weights that training changed."""
-    _, before = start(blocks, preset)
+    _, _, before = start(blocks, preset)
     return {
         name.split(".")[0]
         for group in ("weights", "critic")
@@ -107,8 +107,10 @@ def test_each_stage_trains_its_own_weights_and_none_the_spread(
 
 
 def test_rate_warms_up_and_falls_to_its_end():
-    rates = Rates(1e-2, 1e-4, 1000)
-    found = [float(rates.at(tf.constant(step))) for step in (0, 49, 500, 1000, 2000)]
+    rates = Rates(1e-2, 1e-4, 1000, tf.Variable([1.0, 0.25]))
+    both = [rates.at(tf.constant(step)) for step in (0, 49, 500, 1000, 2000)]
+    np.testing.assert_allclose([rate[1] / rate[0] for rate in both], 0.25)
+    found = [float(rate[0]) for rate in both]
     assert found[0] == pytest.approx(1e-2 / 50, rel=1e-3)
     assert found[1] == pytest.approx(1e-2, rel=0.01)
     assert found[2] == pytest.approx((1e-2 + 1e-4) / 2, rel=1e-3)

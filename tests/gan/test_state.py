@@ -61,6 +61,6 @@ def test_restored_state_equals_the_one_that_was_saved():
 def test_arrays_hold_every_variable():
     state = make_state()
     count = sum(len(variables) for variables in state.groups.values())
-    assert len(state.arrays()) == count + 1
+    assert len(state.arrays()) == count + 2  # best_score and pace
     with pytest.raises(KeyError, match="weights/g"):
         make_state().restore({}, state.position())

@@ -143,6 +143,7 @@ def test_fit_gets_what_experiment_toml_asks_for(tiny_experiment, tmp_path, given
         train(parse_experiment(text, tiny_experiment), output=tmp_path / "m.virtlab")
     options = given_to_fit["options"]
     assert (options.preset, options.seed, options.members) == ("auto", 5, 4)
+    assert (options.generators, options.critics, options.critic) == (1, 1, "auto")
     assert (options.max_seconds, options.stop_at) == (120, 0.3)
     assert len(given_to_fit["blocks"]) == 120
 
@@ -181,12 +182,15 @@ def test_killed_training_resumes_to_the_same_bytes_as_one_that_never_stopped(
 
 
 def test_textbook_preset_trains_and_simulates(tiny_experiment, tmp_path, few_steps):
-    text = tiny_experiment.read_text().replace("members = 4", 'members = 2\npreset = "vanilla"')
+    model = 'members = 2\npreset = "vanilla"\ngenerators = 2\ncritics = 2\ncritic = "gru"'
+    text = tiny_experiment.read_text().replace("members = 4", model)
     experiment = parse_experiment(text, tiny_experiment)
     told = []
     with few_steps():
         model = train(experiment, output=tmp_path / "v.virtlab", seed=9, report=told.append)
-    assert model.manifest["training"]["preset"] == "vanilla"
+    training = model.manifest["training"]
+    assert (training["preset"], training["members"]) == ("vanilla", 4)  # two networks each
+    assert (training["generators"], training["critics"]) == (2, 2)
     assert model.manifest["seed"] == 9
     assert model.manifest["calibration"] == {}
     found = model.simulate({"power": [1, 5], "material": "glass"}, trials=300)

@@ -163,8 +163,14 @@ class MeasurementTable(Table):
 class ModelTable(Table):
     """[model]: all optional."""
 
-    preset: Literal["auto", "energy", "vanilla"] = "auto"
+    preset: Literal["auto", "energy", "vanilla", "dcgan", "lsgan", "wgan-gp", "hinge"] = "auto"
     members: Annotated[int, Field(ge=2, le=64)] | None = None
+    generators: Annotated[int, Field(ge=1, le=8)] = 1
+    """Per member."""
+    critics: Annotated[int, Field(ge=1, le=8)] = 1
+    """Per member."""
+    critic: Literal["auto", "dense", "conv", "gru"] = "auto"
+    """How the critics look at signals and images."""
 
 
 class StopWhen(Table):

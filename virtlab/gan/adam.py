@@ -32,8 +32,8 @@ def adam_step(
 ) -> None:
     """Update the weights in place (Kingma & Ba 2015; decoupled decay, Loshchilov & Hutter 2019).
 
-    `step` counts from 0. A member whose gradient is longer than `clip` is shortened to it;
-    one whose gradient is not finite keeps its weights.
+    `step` counts from 0; `rate` is one for all or ``(member,)``. A member whose gradient is
+    longer than `clip` is shortened to it; one whose gradient is not finite keeps its weights.
     """
     squares = [tf.reduce_sum(tf.square(g), axis=list(range(1, len(g.shape)))) for g in gradients]
     length = tf.sqrt(tf.add_n(squares))
@@ -48,7 +48,7 @@ def adam_step(
         first, second = moments[f"adam1.{name}"], moments[f"adam2.{name}"]
         first.assign(beta1 * first + (1 - beta1) * gradient)
         second.assign(beta2 * second + (1 - beta2) * tf.square(gradient))
-        change = unbias * first / (tf.sqrt(second) + 1e-8)
+        change = tf.reshape(unbias, by_member) * first / (tf.sqrt(second) + 1e-8)
         if name.endswith(".w"):
-            change += rate * decay * weight
+            change += tf.reshape(rate, by_member) * decay * weight
         weight.assign_sub(tf.where(gate, change, 0.0))

@@ -13,13 +13,15 @@ from numpy.typing import NDArray
 
 from virtlab.gan.batches import TrainingSet
 from virtlab.gan.blocks import Blocks, Floats
-from virtlab.gan.critic import init_critic
+from virtlab.gan.critic import Critic
+from virtlab.gan.encoders import Encoder
 from virtlab.gan.folds import Folds, split_by_setting
+from virtlab.gan.games import GAMES, Game, Players, Table, by_game
 from virtlab.gan.generators import Generator
 from virtlab.gan.judge import Judge
 from virtlab.gan.mixture import Mixture
-from virtlab.gan.presets import GAMES, Sizes, generator_for, sizes_for
-from virtlab.gan.stages import Advance, Minibatches, Rates, by_game, by_likelihood
+from virtlab.gan.presets import Sizes, generator_for, sizes_for
+from virtlab.gan.stages import Advance, Minibatches, Rates, by_likelihood
 from virtlab.gan.state import State
 
 CHECKPOINT_SECONDS = 20.0
@@ -39,7 +41,11 @@ class Options:
     seed
         Decides everything random.
     members
-        Networks in the ensemble; None: follows the data.
+        Parts of the ensemble, each with its own trials held out; None: follows the data.
+    generators, critics
+        Networks of each kind per member: its generators share its critics.
+    critic
+        How the critics look at signals and images.
     max_seconds
         Training ends with the best so far after this long; None: no limit.
     stop_at
@@ -49,6 +55,9 @@ class Options:
     preset: str = "auto"
     seed: int = 0
     members: int | None = None
+    generators: int = 1
+    critics: int = 1
+    critic: Encoder = "auto"
     max_seconds: float | None = None
     stop_at: float | None = None
 
@@ -139,17 +148,20 @@ def fit(
     seed = int(rng.integers(2**30))
     generator = generator_for(blocks, options.preset)
     folds = split_by_setting(blocks.setting, members=sizes.members, folds=sizes.folds, rng=rng)
+    folds, game = folds.repeated(options.generators), GAMES[options.preset]
     data = TrainingSet(blocks)
-    judged = generator.conditions + blocks.layout.values + sum(blocks.layout.levels)
+    critic = Critic(
+        generator.conditions, blocks.layout, encoder=options.critic, spectral=game.spectral
+    )
+    table = Table(critic, sizes.members, options.generators, options.critics)
     state = State.start(
-        generator.init(rng, sizes.members),
-        init_critic(rng, judged, members=sizes.members, width=64),
+        generator.init(rng, folds.members), critic.init(rng, sizes.members * options.critics)
     )
     if resume is not None:
         state.restore(*resume)
     judge = Judge(generator, data, folds, seed)
     batches = Minibatches(data, folds, sizes.batch, seed + 1)
-    stages = _stages(generator, batches, state, sizes, options.preset)
+    stages = _stages(generator, table, batches, state, sizes, game)
     ended = _run(stages, state, judge, sizes, options, report, save)
     save((state.arrays(), state.position()))  # what follows the fit may be interrupted, too
     return _finish(generator, state, judge, folds, blocks, stages, ended)
@@ -163,29 +175,20 @@ class _Stage:
 
 
 def _stages(
-    generator: Generator, batches: Minibatches, state: State, sizes: Sizes, preset: str
+    generator: Generator, table: Table, batches: Minibatches, state: State, sizes: Sizes, game: Game
 ) -> list[_Stage]:
     """The stages of a preset, in order."""
     stages = []
     if isinstance(generator, Mixture) and sizes.likelihood_steps:
-        rates = Rates(1e-3 if sizes.decay > 0.1 else 3e-3, 5e-5, sizes.likelihood_steps)
+        start = 1e-3 if sizes.decay > 0.1 else 3e-3
+        rates = Rates(start, 5e-5, sizes.likelihood_steps, state.pace)
         advance = by_likelihood(
             generator, batches, state.weights, state.ema, state.moments, rates, sizes.decay
         )
         stages.append(_Stage("likelihood", advance, sizes.likelihood_steps))
-    rates = Rates(5e-4, 3e-5, sizes.game_steps)
-    advance = by_game(
-        generator,
-        batches,
-        state.weights,
-        state.ema,
-        state.moments,
-        state.critic,
-        state.critic_moments,
-        rates,
-        sizes.decay,
-        GAMES[preset],
-    )
+    rates = Rates(5e-4, 3e-5, sizes.game_steps, state.pace)
+    players = Players(state.weights, state.ema, state.moments, state.critic, state.critic_moments)
+    advance = by_game(generator, table, batches, players, rates, sizes.decay, game)
     return [*stages, _Stage("refinement", advance, sizes.game_steps)]
 
 
@@ -226,7 +229,7 @@ def _run(
 
 def _advance(stage: _Stage, state: State, judge: Judge, sizes: Sizes) -> None:
     """Some steps and one held-out score."""
-    loss = stage.advance(tf.constant(state.step), tf.constant(sizes.every))
+    signs = stage.advance(tf.constant(state.step), tf.constant(sizes.every))
     score = judge.scores(state.ema)
     improved = state.keep_better(np.where(np.isfinite(score), score, np.inf))
     state.step += sizes.every
@@ -235,7 +238,7 @@ def _advance(stage: _Stage, state: State, judge: Judge, sizes: Sizes) -> None:
         {
             "stage": stage.name,
             "step": state.step,
-            "loss": _finite(np.mean(loss)),
+            "loss": _finite(np.mean(signs["loss"])),
             "score": _finite(score.mean()),
             "best": _finite(state.best_score.mean()),
         }

@@ -49,6 +49,11 @@ class Folds:
         rungs[np.arange(rungs.shape[1]) >= self.train_count[:, None] - 1] = 2.0
         return rungs.astype(np.float32)
 
+    def repeated(self, times: int) -> Folds:
+        """Several networks per member, one after another: all with the member's trials."""
+        arrays = (self.train, self.train_count, self.held, self.held_count)
+        return Folds(*(np.repeat(array, times, axis=0) for array in arrays))
+
 
 def split_by_setting(
     setting: NDArray[np.int64],

@@ -27,16 +27,67 @@ def bce_generator(_real: tf.Tensor, fake: tf.Tensor) -> tf.Tensor:
     return tf.reduce_mean(tf.nn.softplus(-fake), axis=-1)
 
 
-def gradient_penalty(scores: Callable[[tf.Tensor], tf.Tensor], at: tf.Tensor) -> tf.Tensor:
+def least_squares_critic(real: tf.Tensor, fake: tf.Tensor) -> tf.Tensor:
+    """Squared distance from 1 for real and from 0 for fake (LSGAN, Mao et al. 2017)."""
+    return 0.5 * tf.reduce_mean(tf.square(real - 1) + tf.square(fake), axis=-1)
+
+
+def least_squares_generator(_real: tf.Tensor, fake: tf.Tensor) -> tf.Tensor:
+    """Squared distance from 1 (LSGAN, Mao et al. 2017)."""
+    return 0.5 * tf.reduce_mean(tf.square(fake - 1), axis=-1)
+
+
+def wasserstein_critic(real: tf.Tensor, fake: tf.Tensor) -> tf.Tensor:
+    """Difference of mean scores; needs a critic of bounded slope (Arjovsky et al. 2017)."""
+    return tf.reduce_mean(fake - real, axis=-1)
+
+
+def hinge_critic(real: tf.Tensor, fake: tf.Tensor) -> tf.Tensor:
+    """Scores within a margin of 1 (Lim & Ye 2017; Miyato et al. 2018)."""
+    return tf.reduce_mean(tf.nn.relu(1 - real) + tf.nn.relu(1 + fake), axis=-1)
+
+
+def linear_generator(_real: tf.Tensor, fake: tf.Tensor) -> tf.Tensor:
+    """Mean score, raised: for Wasserstein and hinge (Arjovsky et al. 2017; Lim & Ye 2017)."""
+    return -tf.reduce_mean(fake, axis=-1)
+
+
+Scores = Callable[[tf.Tensor], tf.Tensor]
+"""A critic at fixed conditions: joint values ``(member, row, value)`` to ``(member, row)``."""
+
+
+def gradient_penalty(scores: Scores, at: tf.Tensor) -> tf.Tensor:
     """Zero-centred penalty, half the mean squared slope of the critic (Mescheder et al. 2018).
 
     R1 when `at` is real, R2 when it is fake; shape ``(member,)``.
     """
+    return 0.5 * tf.reduce_mean(_squared_slope(scores, at), axis=-1)
+
+
+def zero_centred_penalty(
+    scores: Scores, real: tf.Tensor, fake: tf.Tensor, _mix: tf.Tensor
+) -> tf.Tensor:
+    """R1 and R2 together (Mescheder et al. 2018; R3GAN, Huang 2024); shape ``(member,)``."""
+    return gradient_penalty(scores, real) + gradient_penalty(scores, fake)
+
+
+def unit_slope_penalty(
+    scores: Scores, real: tf.Tensor, fake: tf.Tensor, mix: tf.Tensor
+) -> tf.Tensor:
+    """Squared distance of the critic's slope from 1, between real and fake (Gulrajani 2017).
+
+    `mix` says how far between, uniform on [0, 1], ``(member, row, 1)``; result ``(member,)``.
+    """
+    length = tf.sqrt(_squared_slope(scores, mix * real + (1 - mix) * fake) + 1e-12)
+    return tf.reduce_mean(tf.square(length - 1), axis=-1)
+
+
+def _squared_slope(scores: Scores, at: tf.Tensor) -> tf.Tensor:
+    """Squared length of the critic's gradient at each row, ``(member, row)``."""
     with tf.GradientTape() as tape:
         tape.watch(at)
         total = tf.reduce_sum(scores(at))
-    slope = tape.gradient(total, at)
-    return 0.5 * tf.reduce_mean(tf.reduce_sum(tf.square(slope), axis=-1), axis=-1)
+    return tf.reduce_sum(tf.square(tape.gradient(total, at)), axis=-1)
 
 
 def energy_score(draws: tf.Tensor, real: tf.Tensor, seen: tf.Tensor) -> tf.Tensor:

@@ -1,4 +1,4 @@
-"""Named ways to train, and sizes that follow the data."""
+"""Sizes that follow the data and the preset."""
 
 from __future__ import annotations
 
@@ -6,33 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from virtlab.gan import losses
 from virtlab.gan.blocks import Blocks
-from virtlab.gan.generators import Generator, Textbook
+from virtlab.gan.games import GAMES
+from virtlab.gan.generators import Convolutional, Generator, Textbook
 from virtlab.gan.mixture import Mixture
-from virtlab.gan.stages import Game
 
 FOLDS = 5
-
-GAMES = {
-    "auto": Game(
-        losses.relativistic_critic,
-        losses.relativistic_generator,
-        penalty=0.5,
-        adversarial=0.2,
-        energy=1.0,
-    ),
-    "energy": Game(
-        losses.relativistic_critic,
-        losses.relativistic_generator,
-        penalty=0.0,
-        adversarial=0.0,
-        energy=1.0,
-    ),
-    "vanilla": Game(
-        losses.bce_critic, losses.bce_generator, penalty=0.0, adversarial=1.0, energy=0.0, draws=1
-    ),
-}
 
 
 @dataclass(frozen=True)
@@ -68,6 +47,7 @@ class Sizes:
 def sizes_for(blocks: Blocks, preset: str, members: int | None) -> Sizes:
     """Sizes that suit the data; `members` overrides the number of networks."""
     n, settings = blocks.effective, len(np.unique(blocks.setting))
+    textbook = GAMES[preset].generator != "mixture"
     folds = max(2, min(FOLDS, settings))
     if members is not None:
         folds = folds_for(members, settings)
@@ -75,8 +55,8 @@ def sizes_for(blocks: Blocks, preset: str, members: int | None) -> Sizes:
         members=members or (2 * folds if n < 5000 else folds),
         folds=folds,
         batch=min(64 if n < 5000 else 128, max(16, int(n) // 2)),
-        likelihood_steps=0 if preset == "vanilla" else 3000,
-        game_steps=4000 if preset == "vanilla" else 1500,
+        likelihood_steps=0 if textbook else 3000,
+        game_steps=4000 if textbook else 1500,
         every=25 if n < 300 else 100,
         patience=20 if n < 300 else 10,
         decay=float(np.clip(50 / n, 1e-3, 1.0)),
@@ -97,8 +77,11 @@ def folds_for(members: int, settings: int) -> int:
 def generator_for(blocks: Blocks, preset: str) -> Generator:
     """The generator that a preset trains."""
     conditions, layout, n = blocks.conditions.shape[1], blocks.layout, blocks.effective
-    if preset == "vanilla":
+    kind = GAMES[preset].generator
+    if kind == "dense":
         return Textbook(conditions, layout)
+    if kind == "convolutional":
+        return Convolutional(conditions, layout)
     wide = layout.is_wide
     # More components than modes turn some into a background of rare, absurd values.
     components = 1 if n < 100 else 3 if n < 1000 or wide else 5

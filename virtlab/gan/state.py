@@ -28,6 +28,8 @@ class State:
         The critic's weights.
     moments, critic_moments
         Adam's moments.
+    pace
+        Factor on each member's learning rate.
     best_score
         Held-out energy score of `best`, per member.
     stage, step, since
@@ -43,6 +45,7 @@ class State:
     critic: dict[str, tf.Variable]
     moments: dict[str, tf.Variable]
     critic_moments: dict[str, tf.Variable]
+    pace: tf.Variable
     best_score: NDArray[np.float64]
     stage: int = 0
     step: int = 0
@@ -63,6 +66,7 @@ class State:
             critic=judge,
             moments=slots(weights),
             critic_moments=slots(judge),
+            pace=tf.Variable(tf.ones(members), name="pace"),
             best_score=np.full(members, np.inf),
         )
 
@@ -98,7 +102,7 @@ class State:
             for group, variables in self.groups.items()
             for name, variable in variables.items()
         }
-        found["best_score"] = self.best_score
+        found["best_score"], found["pace"] = self.best_score, self.pace.numpy()
         return found
 
     def position(self) -> dict[str, Any]:
@@ -116,6 +120,7 @@ class State:
             for name, variable in variables.items():
                 variable.assign(arrays[f"{group}/{name}"])
         self.best_score = arrays["best_score"].astype(np.float64)
+        self.pace.assign(arrays["pace"])
         self.stage, self.step = int(position["stage"]), int(position["step"])
         self.since, self.history = int(position["since"]), list(position["history"])
 

@@ -100,6 +100,8 @@ def describe_training(fitted: Fit, experiment: Experiment) -> dict[str, Any]:
     return {
         "preset": experiment.model.preset,
         "members": fitted.folds.members,
+        "generators": experiment.model.generators,
+        "critics": experiment.model.critics,
         "stage": fitted.stage,
         "ended": fitted.ended,
         "score": float(fitted.scores.mean()),

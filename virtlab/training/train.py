@@ -184,6 +184,9 @@ def _fit(
         preset=model.preset,
         seed=seed,
         members=model.members,
+        generators=model.generators,
+        critics=model.critics,
+        critic=model.critic,
         max_seconds=training.max_time,
         stop_at=training.stop_when.energy_score if training.stop_when else None,
     )
@@ -191,6 +194,9 @@ def _fit(
         "data": digest,
         "preset": model.preset,
         "members": model.members,
+        "generators": model.generators,
+        "critics": model.critics,
+        "critic": model.critic,
         "seed": seed,
         "virtlab": virtlab.__version__,
     }
