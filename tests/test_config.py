@@ -300,6 +300,23 @@ def test_refuses_parameter(text, message):
         ("path = 'm'\ndims = ['t']\ntrial_dim = 2", "trial_dim: expected an axis from 0 to 1"),
         ("path = 'm'\nkind = 'categorical'\nsupport = [0, 1]", "has no support; remove the key"),
         ("path = 'm'\nkind = 'count'\nsupport = [-2, -1]", "support: a count is never below 0"),
+        ("path = 'm'\nsum = -1", "sum.total: expected a number above 0, or the parameter"),
+        ("path = 'm'\nsum = true", "sum.total: expected a number above 0, or the parameter"),
+        ("path = 'm'\nsum = 'pp'", "sum: no parameter is named 'pp'; did you mean 'p'?"),
+        ("path = 'm'\nsum = {total = 1, dim = 't'}", "sum.dim: the measurement has no dim 't'"),
+        ("path = 'm'\nsum = {total = 1, tolerance = 2}", "sum.tolerance: expected less than 1"),
+        (
+            "path = 'm'\ndims = ['t']\nmonotone = {dim = 'time'}",
+            "monotone.dim: the measurement has",
+        ),
+        (
+            "path = 'm'\ndims = ['t']\nmonotone = {dim = 't', direction = 'up'}",
+            "monotone.direction: expected 'increasing' or 'decreasing'",
+        ),
+        (
+            "path = 'm'\ndims = ['t']\nsum = 1\nmonotone = {dim = 't'}",
+            "monotone: a measurement has a sum or is monotone, not both",
+        ),
     ],
 )
 def test_refuses_measurement(text, message):

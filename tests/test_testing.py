@@ -8,11 +8,19 @@ import numpy as np
 import pytest
 
 from virtlab import plugins
-from virtlab.conditioning import Conditioner, Parameter, encode_parameter, generic
+from virtlab.conditioning import (
+    Conditioner,
+    NonNegative,
+    Parameter,
+    Sum,
+    encode_parameter,
+    generic,
+)
 from virtlab.config import parse_experiment
-from virtlab.errors import DataError, PluginError
+from virtlab.errors import DataError, PluginError, SettingError
 from virtlab.plugins import RawArray, RawTrials, Reader
 from virtlab.testing import check_conditioner, check_reader
+from virtlab.trials import Measurement
 
 HEAT = Parameter("heat", bounds=(0, 10))
 GLUE = Parameter("glue", kind="categorical", categories=("a", "b"))
@@ -225,6 +233,49 @@ def test_refuses_reader_that_leaves_the_file_open(lab):
         assert "left lab.h5 open; read it inside a with" in reader_refused(lab, read_open)
     finally:
         left[0].close()
+
+
+def constrained(declare):
+    return Conditioner("mine", "a test's", encode_all, constraints=declare)
+
+
+ZONES = Measurement("zones", dims=("zone",), shape=(3,))
+
+
+def test_takes_conditioner_whose_constraints_hold():
+    check_conditioner(
+        constrained(lambda *_: [Sum("zones", "heat"), NonNegative("zones")]),
+        (HEAT, GLUE),
+        measurements=[ZONES],
+    )
+
+
+def test_refuses_constraints_that_change():
+    calls = count(1)
+    with pytest.raises(PluginError, match="gave other constraints the second time"):
+        check_conditioner(
+            constrained(lambda *_: [Sum("zones", float(next(calls)))]),
+            (HEAT,),
+            measurements=[ZONES],
+        )
+
+
+def test_refuses_constraints_that_are_none():
+    with pytest.raises(PluginError, match="returned a str, expected NonNegative, Sum or Monotone"):
+        check_conditioner(constrained(lambda *_: ["zones"]), (HEAT,), measurements=[ZONES])
+
+
+def test_refuses_constraints_that_fail():
+    with pytest.raises(PluginError, match="failed to name its constraints: ZeroDivisionError"):
+        check_conditioner(constrained(lambda *_: [1 / 0]), (HEAT,), measurements=[ZONES])
+
+
+def test_refuses_a_total_that_may_be_below_zero():
+    cold = Parameter("heat", bounds=(-5, 5))
+    with pytest.raises(SettingError, match="'heat': -5 is below 0, but zones sums to it"):
+        check_conditioner(
+            constrained(lambda *_: [Sum("zones", "heat")]), (cold,), measurements=[ZONES]
+        )
 
 
 def test_refuses_reader_that_writes_into_the_file(lab):

@@ -4,7 +4,9 @@ Scalars that pile up on single values (failed runs at exactly zero, a saturated 
 limit of their support) get a *code*: level 0 means "not on an atom", level i its i-th atom.
 Categories are codes too. What is left is warped so that no virtual trial can leave the
 support, then standardised. Signals and images are standardised entry by entry; a floor that
-many entries sit on (dark pixels) is set apart by a gap, and comes back exactly.
+many entries sit on (dark pixels) is set apart by a gap, and comes back exactly. Values that sum
+to a total are scaled as shares of it, or as logarithms of their ratios where all are well above
+zero; coming back, a constraint is enforced (see `virtlab.conditioning.constraints`).
 """
 
 from __future__ import annotations
@@ -17,13 +19,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from virtlab.conditioning.constraints import Monotone, Sum
 from virtlab.errors import DataError
-from virtlab.trials import Measurement
+from virtlab.trials import Measurement, settings_of
 
 if TYPE_CHECKING:
     import xarray as xr
 
 Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
 
 ATOM_SHARE = 0.03  # of the trials, on one value, make it an atom
 MAX_ATOMS = 4
@@ -31,6 +35,7 @@ FLOOR_SHARE = 0.05  # of a signal's entries on its lowest value make that a floo
 LARGEST = 1e100  # squares of larger values are soon no numbers
 MOST_COUNTS = 2.0**62
 COARSE = 1e-3  # of the spread: a float32 that rounds by more loses what varies
+LEAST_RATIO = 1e-4  # of the total: smaller shares have no place among logarithms
 DECADES = 50.0  # 95 % over 5 % quantile above which a positive scalar is seen on a log scale
 
 
@@ -57,6 +62,12 @@ class Column:
         How far below the lower limit a signal's entries on it are set; 0: no floor.
     double
         Single precision would round what varies away: virtual values are float64.
+    constraint
+        What binds its values to each other.
+    ratios
+        What is scaled are logarithms of ratios, not shares of a total.
+    least
+        Smallest rise of any trial along the dim of a `Monotone`, accumulated, one per entry.
     """
 
     measurement: Measurement
@@ -68,6 +79,9 @@ class Column:
     atoms: tuple[float, ...] = ()
     gap: float = 0.0
     double: bool = False
+    constraint: Sum | Monotone | None = None
+    ratios: bool = False
+    least: tuple[float, ...] = ()
 
     @property
     def values(self) -> int:
@@ -93,10 +107,19 @@ class Column:
         warped = _warp(np.array(self.atoms), self)
         return ((warped - self.center[0]) / self.scale[0]).astype(np.float32)
 
-    def scale_down(self, values: NDArray[Any]) -> tuple[Floats, Floats, NDArray[np.int32]]:
+    def totals(self, settings: Mapping[str, NDArray[Any]], count: int) -> Doubles | None:
+        """What each of `count` trials at these settings sums to; None unless they sum up."""
+        if not isinstance(self.constraint, Sum):
+            return None
+        return self.constraint.totals(settings, count)
+
+    def scale_down(
+        self, values: NDArray[Any], totals: Doubles | None = None
+    ) -> tuple[Floats, Floats, NDArray[np.int32]]:
         """Scale ``(trial, *shape)`` to numbers, observed mask, and codes ``(trial,)``.
 
-        The mask is 0 where a value is missing; numbers there are 0, codes -1.
+        `totals` are those of `Column.totals`. The mask is 0 where a value is missing; numbers
+        there are 0, codes -1.
         """
         n = len(values)
         if self.measurement.kind == "categorical":
@@ -104,7 +127,7 @@ class Column:
             codes = np.array([index.get(str(v), -1) for v in values.ravel()], np.int32)
             empty = np.zeros((n, 0), np.float32)
             return empty, empty, codes
-        flat = values.reshape(n, -1).astype(np.float64)
+        flat = _released(values.reshape(n, -1).astype(np.float64), self, totals)
         seen = np.isfinite(flat)
         codes = np.where(seen[:, 0], 0, -1).astype(np.int32)
         for level, atom in enumerate(self.atoms, start=1):
@@ -114,13 +137,18 @@ class Column:
             scaled[codes == level] = atom
         return np.where(seen, scaled, 0).astype(np.float32), seen.astype(np.float32), codes
 
-    def scale_up(self, scaled: Floats, codes: NDArray[np.int64] | None) -> NDArray[Any]:
-        """Inverse of `scale_down`: ``(trial, *shape)`` of floats, int64 counts or strings."""
+    def scale_up(
+        self, scaled: Floats, codes: NDArray[np.int64] | None, totals: Doubles | None = None
+    ) -> NDArray[Any]:
+        """Inverse of `scale_down`: ``(trial, *shape)`` of floats, int64 counts or strings.
+
+        Whatever `scaled` holds, limits and constraint hold for what comes back.
+        """
         if self.measurement.kind == "categorical":
             assert codes is not None
             return np.array(self.measurement.categories, dtype=object)[codes]
         warped = scaled.astype(np.float64) * self.scale + np.array(self.center)
-        values = _unwarp(warped, self)
+        values = _enforced(_unwarp(warped, self), self, totals)
         if self.atoms and codes is not None:
             table = np.array([0.0, *self.atoms])
             values = np.where(codes[:, None] > 0, table[codes][:, None], values)
@@ -135,8 +163,20 @@ class Column:
         return np.clip(shaped.astype(np.float32), low, high)
 
 
-def fit_column(measurement: Measurement, values: NDArray[Any]) -> Column:
+def fit_column(
+    measurement: Measurement,
+    values: NDArray[Any],
+    constraint: Sum | Monotone | None = None,
+    totals: Doubles | None = None,
+) -> Column:
     """Choose how to scale one measurement, from its trials ``(trial, *shape)``.
+
+    Parameters
+    ----------
+    constraint
+        What binds its values to each other, see `virtlab.conditioning.bind`.
+    totals
+        What each trial sums to, for a `Sum`.
 
     Raises
     ------
@@ -148,9 +188,15 @@ def fit_column(measurement: Measurement, values: NDArray[Any]) -> Column:
     flat = values.reshape(len(values), -1).astype(np.float64)
     seen = flat[np.isfinite(flat)]
     _check_magnitude(measurement, seen)
-    column = (
-        _fit_signal(measurement, flat) if measurement.size > 1 else _fit_scalar(measurement, seen)
-    )
+    if isinstance(constraint, Sum):
+        column = _fit_shares(measurement, flat, constraint, totals)
+    elif measurement.size > 1:
+        column = _fit_signal(measurement, flat)
+    else:
+        column = _fit_scalar(measurement, seen)
+    if isinstance(constraint, Monotone):
+        least = constraint.least_rise(flat, measurement)
+        column = replace(column, constraint=constraint, least=tuple(least.tolist()))
     return replace(column, double=_needs_double(seen))
 
 
@@ -185,7 +231,10 @@ def _fit_scalar(measurement: Measurement, seen: NDArray[np.float64]) -> Column:
 
 
 def _count_column(measurement: Measurement, seen: NDArray[np.float64]) -> Column:
-    """Counts on a linear scale, where rounding brings limits back; over decades on a log scale."""
+    """Counts on a linear scale, where rounding brings limits back; over decades on a log scale.
+
+    There those up to some 100,000 come back exactly, larger ones to a millionth.
+    """
     low, high = max(measurement.support[0], 0.0), measurement.support[1]
     if seen.size:
         # One below the least possible count: the logarithm of what is left starts at 0.
@@ -195,15 +244,26 @@ def _count_column(measurement: Measurement, seen: NDArray[np.float64]) -> Column
     return Column(measurement, limits=(low, high))
 
 
-def fit_columns(trials: xr.Dataset, measurements: Sequence[Measurement]) -> tuple[Column, ...]:
-    """Choose how to scale every measurement."""
-    return tuple(fit_column(m, trials[m.name].values) for m in measurements)
+def fit_columns(
+    trials: xr.Dataset,
+    measurements: Sequence[Measurement],
+    constraints: Mapping[str, Sum | Monotone] | None = None,
+) -> tuple[Column, ...]:
+    """Choose how to scale every measurement; `constraints` are by measurement."""
+    columns = []
+    for measurement in measurements:
+        values, bond = trials[measurement.name].values, (constraints or {}).get(measurement.name)
+        totals = Column(measurement, constraint=bond).totals(settings_of(trials), len(values))
+        columns.append(fit_column(measurement, values, bond, totals))
+    return tuple(columns)
 
 
 def column_to_dict(column: Column) -> dict[str, Any]:
     """For the manifest; limits as text, since JSON knows no infinity."""
     found = asdict(column) | {"limits": [repr(limit) for limit in column.limits]}
     found["measurement"]["support"] = [repr(limit) for limit in column.measurement.support]
+    if column.constraint is not None:
+        found["constraint"]["kind"] = type(column.constraint).__name__.lower()
     return found
 
 
@@ -213,6 +273,11 @@ def column_from_dict(found: Mapping[str, Any]) -> Column:
     raw["support"] = tuple(float(limit) for limit in raw["support"])
     fields = _with_tuples(found) | {"measurement": Measurement(**raw)}
     fields["limits"] = tuple(float(limit) for limit in fields["limits"])
+    if fields.get("constraint") is not None:
+        constraint = dict(fields["constraint"])
+        fields["constraint"] = {"sum": Sum, "monotone": Monotone}[constraint.pop("kind")](
+            **constraint
+        )
     return Column(**fields)
 
 
@@ -284,6 +349,42 @@ def _fit_signal(measurement: Measurement, flat: NDArray[np.float64]) -> Column:
     # An entry that hardly varies must not count as much as one that carries the signal.
     scale = np.maximum(scale, 0.1 * scale.max()) if scale.max() > 0 else np.ones_like(scale)
     return replace(column, center=tuple(center.tolist()), scale=tuple(scale.tolist()))
+
+
+def _fit_shares(
+    measurement: Measurement, flat: Doubles, constraint: Sum, totals: Doubles | None
+) -> Column:
+    """Scale values that sum up as logarithms of their ratios, or as shares with a floor at zero."""
+    assert totals is not None
+    shares = constraint.shares(flat, measurement, totals)
+    gaps = np.isnan(shares).any(axis=1) & ~np.isnan(shares).all(axis=1)
+    ratios = bool(np.nanmin(shares, initial=1) >= LEAST_RATIO and not gaps.any())
+    inside = (-math.inf, math.inf) if ratios else (0.0, 1.0)
+    free = constraint.ratios(shares, measurement) if ratios else shares
+    column = _fit_signal(replace(measurement, support=inside), free)
+    return replace(column, measurement=measurement, constraint=constraint, ratios=ratios)
+
+
+def _released(values: Doubles, column: Column, totals: Doubles | None) -> Doubles:
+    """Values ``(trial, value)`` as numbers that are free of the constraint."""
+    constraint = column.constraint
+    if not isinstance(constraint, Sum):
+        return values
+    assert totals is not None
+    shares = constraint.shares(values, column.measurement, totals)
+    return constraint.ratios(shares, column.measurement) if column.ratios else shares
+
+
+def _enforced(free: Doubles, column: Column, totals: Doubles | None) -> Doubles:
+    """Inverse of `_released`: the constraint holds."""
+    constraint, measurement = column.constraint, column.measurement
+    if isinstance(constraint, Monotone):
+        return constraint.enforce(free, measurement, np.array(column.least))
+    if isinstance(constraint, Sum):
+        assert totals is not None
+        parts = constraint.parts(free, measurement) if column.ratios else free
+        return constraint.enforce(parts, measurement, totals)
+    return free
 
 
 def _standardise(column: Column, free: NDArray[np.float64]) -> Column:

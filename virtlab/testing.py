@@ -13,10 +13,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from virtlab.conditioning import Conditioner, Conditions, Parameter, condition
+from virtlab.conditioning import (
+    Conditioner,
+    Conditions,
+    Parameter,
+    bind,
+    condition,
+    constraints_of,
+    refuse_broken,
+)
 from virtlab.config import Experiment
-from virtlab.errors import PluginError
+from virtlab.errors import DataError, PluginError
 from virtlab.plugins import RawArray, RawTrials, Reader
+from virtlab.scaling import Column
+from virtlab.trials import Measurement
 
 _DRAWS = 64
 
@@ -37,12 +47,14 @@ def check_conditioner(
     seed: int = 0,
     *,
     ignores: Sequence[str] = (),
+    measurements: Sequence[Measurement] = (),
 ) -> None:
     """Run a conditioner on settings drawn within bounds, and check all that virtlab relies on.
 
     It must be pure (the same settings give the same conditions, its arguments stay as they
     were), see each setting by itself, label its features the same whatever the settings, and
-    tell settings apart.
+    tell settings apart. Constraints that it declares must be the same each time, fit the
+    measurements, and hold for whatever networks may draw.
 
     Parameters
     ----------
@@ -56,6 +68,8 @@ def check_conditioner(
         Of the settings drawn.
     ignores
         Parameters that deliberately change nothing.
+    measurements
+        An experiment's measurements, for the constraints.
 
     Raises
     ------
@@ -63,6 +77,8 @@ def check_conditioner(
         What it does wrong.
     SettingError
         It cannot take a setting that is within the bounds.
+    ConfigError
+        A constraint cannot hold for its measurement.
     """
     if not isinstance(conditioner, Conditioner):
         raise PluginError(f"expected a virtlab.Conditioner, found {type(conditioner).__name__}")
@@ -85,6 +101,8 @@ def check_conditioner(
         raise PluginError(f"{what} gave other conditions for the same settings; it must be pure")
     _check_rows(what, whole, run)
     _check_influence(what, whole, conditioner, settings, parameters, given, ignores)
+    if measurements:
+        _check_constraints(what, conditioner, settings, parameters, given, measurements)
 
 
 def check_reader(reader: Reader, path: str | Path, experiment: Experiment) -> None:
@@ -212,6 +230,34 @@ def _check_influence(
                 f"{what}: parameter {name!r} changes no condition, so a model could not learn "
                 f"what it does; encode it, or say check_conditioner(…, ignores=[{name!r}])"
             )
+
+
+def _check_constraints(
+    what: str,
+    conditioner: Conditioner,
+    settings: Mapping[str, NDArray[Any]],
+    parameters: Sequence[Parameter],
+    options: Mapping[str, Any],
+    measurements: Sequence[Measurement],
+) -> None:
+    """See that constraints are always the same, and that wild draws obey them."""
+    declared = constraints_of(conditioner, measurements, parameters, options)
+    if constraints_of(conditioner, measurements, parameters, options) != declared:
+        raise PluginError(f"{what} gave other constraints the second time; it must be pure")
+    bound, bonds = bind(declared, measurements, parameters)
+    rng = np.random.default_rng(0)
+    for measurement in bound:
+        bond = bonds.get(measurement.name)
+        if bond is None:
+            continue
+        column = Column(measurement, constraint=bond, least=(0.0,) * measurement.size)
+        totals = column.totals(settings, _DRAWS)
+        wild = np.abs(rng.standard_t(1, (_DRAWS, measurement.size))).astype(np.float32)
+        drawn = column.scale_up(wild, None, totals)
+        try:
+            refuse_broken(bond, measurement, drawn, settings)
+        except DataError as error:
+            raise PluginError(f"{what}: drawn at settings within bounds, {error}") from error
 
 
 def _check_raw(what: str, raw: RawTrials, experiment: Experiment) -> None:

@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:  # xarray takes most of a second to import: only rooms that need it pay
     import xarray as xr
+    from numpy.typing import NDArray
 
 TRIAL = "trial"
 SETTING = "setting"
@@ -81,6 +82,22 @@ def measurements_of(trials: xr.Dataset) -> tuple[Measurement, ...]:
             )
         )
     return tuple(described)
+
+
+def settings_of(trials: xr.Dataset) -> dict[str, NDArray[Any]]:
+    """One array ``(trial,)`` per parameter."""
+    return {
+        str(name): coord.values for name, coord in trials.coords.items() if coord.dims == (TRIAL,)
+    }
+
+
+def name_of_trial(trials: xr.Dataset, index: int) -> str:
+    """Call a trial by its file and its row there, where that is known, else by its number."""
+    origin, files = trials.attrs.get("origin"), trials.attrs.get("files", [])
+    if origin is None or len(origin) != trials.sizes[TRIAL]:
+        return f"trial {index}"
+    file, row = origin[index]
+    return f"trial {row} of {files[file] if file < len(files) else f'file {file}'}"
 
 
 def is_virtual(trials: xr.Dataset) -> bool:

@@ -5,9 +5,17 @@ import pytest
 from virtlab_arrhenius import conditioner
 
 from virtlab import plugins
-from virtlab.conditioning import Parameter, condition
+from virtlab.conditioning import (
+    Monotone,
+    NonNegative,
+    Parameter,
+    Sum,
+    condition,
+    constraints_of,
+)
 from virtlab.errors import ConfigError, SettingError
 from virtlab.testing import check_conditioner
+from virtlab.trials import Measurement
 
 TEMPERATURE = Parameter("temperature", units="degC", bounds=(20, 150))
 ACID = Parameter("acid", units="mol/L", bounds=(0.1, 2))
@@ -39,6 +47,29 @@ def test_conforms_with_options_and_without_bounds():
     check_conditioner(
         conditioner, unbounded, {"temperature": "T", "reagents": ["amine"], "floor": 1e-3}
     )
+
+
+CURVE = Measurement("curve", dims=("time",), shape=(20,))
+PRODUCTS = Measurement("products", dims=("species",), shape=(3,))
+
+
+def test_conforms_with_constraints():
+    options = {"fractions": ["products"], "conversions": ["curve"]}
+    check_conditioner(conditioner, REACTION, options, measurements=[CURVE, PRODUCTS])
+
+
+def test_fractions_sum_to_one_and_conversions_never_fall():
+    options = {"fractions": ["products"], "conversions": ["curve"]}
+    found = constraints_of(conditioner, (CURVE, PRODUCTS), REACTION, options)
+    assert found == (Sum("products", 1.0), NonNegative("curve"), Monotone("curve", "time"))
+    assert constraints_of(conditioner, (CURVE, PRODUCTS), REACTION) == ()
+
+
+def test_refuses_constraints_on_what_is_not_measured():
+    with pytest.raises(ConfigError, match=r"fractions: no measurement is named 'product'; did"):
+        constraints_of(conditioner, (PRODUCTS,), REACTION, {"fractions": ["product"]})
+    with pytest.raises(ConfigError, match=r"conversions: expected a list"):
+        constraints_of(conditioner, (CURVE,), REACTION, {"conversions": "curve"})
 
 
 def test_is_found_by_its_name():

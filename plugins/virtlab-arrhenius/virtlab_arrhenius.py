@@ -7,14 +7,25 @@ goes a long way.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from virtlab.conditioning import Conditioner, Parameter, Settings, encode_parameter, suggestion
+from virtlab.conditioning import (
+    Conditioner,
+    Constraint,
+    Monotone,
+    NonNegative,
+    Parameter,
+    Settings,
+    Sum,
+    encode_parameter,
+    suggestion,
+)
 from virtlab.errors import ConfigError, SettingError
+from virtlab.trials import Measurement
 
 Numbers = NDArray[np.float64]
 
@@ -170,6 +181,35 @@ def _floor(parameter: Parameter, options: Mapping[str, Any]) -> float | None:
     return high / 1000 if 0 < high < np.inf else None
 
 
+def constraints(
+    measurements: Sequence[Measurement],
+    _parameters: Mapping[str, Parameter],
+    options: Mapping[str, Any],
+) -> Iterator[Constraint]:
+    """Fractions make up the whole; what has reacted in an irreversible reaction stays so."""
+    by_name = {measurement.name: measurement for measurement in measurements}
+    for name in _listed("fractions", options, by_name):
+        yield Sum(name, 1.0)
+    for name in _listed("conversions", options, by_name):
+        yield NonNegative(name)
+        if "time" in by_name[name].dims:
+            yield Monotone(name, "time")
+
+
+def _listed(
+    option: str, options: Mapping[str, Any], measurements: Mapping[str, Measurement]
+) -> list[str]:
+    """Return the measurements that an option lists."""
+    names = options.get(option, [])
+    if not isinstance(names, list):
+        raise ConfigError(f"conditioner.{option}: expected a list of measurements, found {names!r}")
+    for name in names:
+        if name not in measurements:
+            near = suggestion(str(name), list(measurements))
+            raise ConfigError(f"conditioner.{option}: no measurement is named {name!r}{near}")
+    return names
+
+
 conditioner = Conditioner(
     name="arrhenius",
     about="chemistry: reciprocal temperature, log concentrations, ratios of reagents",
@@ -178,5 +218,8 @@ conditioner = Conditioner(
         "temperature": "the parameter that is the temperature; default: by units",
         "reagents": "parameters whose ratios matter, the reference first; default: by units",
         "floor": "what a concentration of zero counts as, in the parameter's units",
+        "fractions": "measurements whose values are 0 or more and sum to 1",
+        "conversions": "measurements that are 0 or more and, along time, never fall",
     },
+    constraints=constraints,
 )

@@ -9,16 +9,18 @@ start on importing xarray.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from virtlab.conditioning.constraints import Constraint
 from virtlab.conditioning.parameters import Parameter, suggestion
 from virtlab.conditioning.settings import Settings, check_settings, first_outside, refuse_settings
 from virtlab.errors import ConfigError, PluginError, SettingError, VirtlabError
+from virtlab.trials import Measurement
 
 LARGEST = 1e100  # squares of larger values are soon no numbers
 
@@ -46,6 +48,11 @@ Encode = Callable[
 ]
 """``encode(settings, parameters, options)`` to feature label and one number per setting."""
 
+Constrain = Callable[
+    [Sequence[Measurement], Mapping[str, Parameter], Mapping[str, Any]], Iterable[Constraint]
+]
+"""``constraints(measurements, parameters, options)`` to what holds in every trial."""
+
 
 @dataclass(frozen=True)
 class Conditioner:
@@ -66,6 +73,9 @@ class Conditioner:
         Empty: any parameters will do.
     options
         Names that the table ``[conditioner]`` may hold, each with what it means.
+    constraints
+        What physics says of the measurements: see `virtlab.conditioning.constraints`. None:
+        nothing.
     """
 
     name: str
@@ -73,6 +83,7 @@ class Conditioner:
     encode: Encode
     parameters: tuple[Parameter, ...] = ()
     options: Mapping[str, str] = field(default_factory=dict)
+    constraints: Constrain | None = None
 
 
 def condition(
@@ -113,6 +124,40 @@ def condition(
             f"conditioner {conditioner.name!r} failed: {type(error).__name__}: {error}"
         ) from error
     return _assemble(conditioner.name, features, _length(checked))
+
+
+def constraints_of(
+    conditioner: Conditioner,
+    measurements: Sequence[Measurement],
+    parameters: Sequence[Parameter],
+    options: Mapping[str, Any] | None = None,
+) -> tuple[Constraint, ...]:
+    """What a conditioner says of the measurements.
+
+    Raises
+    ------
+    PluginError
+        The conditioner broke its contract.
+    """
+    if conditioner.constraints is None:
+        return ()
+    by_name = {parameter.name: parameter for parameter in parameters}
+    try:
+        found = tuple(conditioner.constraints(tuple(measurements), by_name, dict(options or {})))
+    except VirtlabError:
+        raise
+    except Exception as error:  # a plugin's code: whatever it raises is the plugin's fault
+        raise PluginError(
+            f"conditioner {conditioner.name!r} failed to name its constraints: "
+            f"{type(error).__name__}: {error}"
+        ) from error
+    for constraint in found:
+        if not isinstance(constraint, Constraint):
+            raise PluginError(
+                f"conditioner {conditioner.name!r}: constraints returned a "
+                f"{type(constraint).__name__}, expected NonNegative, Sum or Monotone"
+            )
+    return found
 
 
 def _length(settings: Settings) -> int:

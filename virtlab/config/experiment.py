@@ -10,7 +10,16 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, PrivateAttr
 
-from virtlab.conditioning import ParameterKind, Scale, suggestion
+from virtlab.conditioning import (
+    Constraint,
+    Direction,
+    Monotone,
+    ParameterKind,
+    Scale,
+    Sum,
+    suggestion,
+)
+from virtlab.conditioning.constraints import TOLERANCE
 from virtlab.config.tables import (
     Document,
     Fault,
@@ -35,6 +44,22 @@ def _seconds(value: object) -> object:
             raise ValueError('expected a duration such as "90 s", "10 min" or "2 h"')
         return float(match[1]) * _SECONDS[match[2] or "s"]
     return value
+
+
+def _sum(value: object) -> object:
+    """Turn a total alone, a number or a parameter, into the table that has it."""
+    return {"total": value} if isinstance(value, int | float | str) else value
+
+
+def _total(value: object) -> object:
+    """A number above 0, or text."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not isinstance(value, str) and not (number and 0 < value < 1e300):  # type: ignore[operator]
+        raise ValueError("expected a number above 0, or the parameter that is the total")
+    return value if isinstance(value, str) else float(value)  # type: ignore[arg-type]
+
+
+Tolerance = Annotated[float, Field(ge=0, lt=1)]
 
 
 class ExperimentTable(Table):
@@ -125,6 +150,26 @@ class ParameterTable(Table):
             )
 
 
+class SumTable(Table):
+    """[measurements.NAME.sum]: values, none below 0, that make up a total in every trial."""
+
+    total: Annotated[float | Text, BeforeValidator(_total)]
+    """A number, or the parameter that is the total."""
+    dim: Name | None = None
+    """Along which dim; None: all values of a trial together."""
+    tolerance: Tolerance = TOLERANCE
+    """How far real sums may be off, relative to the total."""
+
+
+class MonotoneTable(Table):
+    """[measurements.NAME.monotone]: values that never fall, or never rise, along a dim."""
+
+    dim: Name
+    direction: Direction = "increasing"
+    tolerance: Tolerance = TOLERANCE
+    """How large a step back real values may make, relative to their trial's range."""
+
+
 class MeasurementTable(Table):
     """[measurements.NAME]."""
 
@@ -139,6 +184,16 @@ class MeasurementTable(Table):
     span all its dims."""
     trial_dim: int = 0
     """Which axis of the dataset counts trials."""
+    sum: Annotated[SumTable, BeforeValidator(_sum)] | None = None
+    monotone: MonotoneTable | None = None
+
+    def constraints(self, name: str) -> Iterator[Constraint]:
+        """What every trial of this measurement obeys."""
+        if self.sum is not None:
+            yield Sum(name, self.sum.total, self.sum.dim, self.sum.tolerance)
+        if self.monotone is not None:
+            along = self.monotone
+            yield Monotone(name, along.dim, along.direction, along.tolerance)
 
     def faults(self) -> Iterator[Fault]:
         """Find dims given twice, coordinates without dim, an axis that cannot be."""
@@ -156,6 +211,13 @@ class MeasurementTable(Table):
             )
         if self.kind == "categorical" and "support" in self.model_fields_set:
             yield ("support",), "a categorical measurement has no support; remove the key"
+        for key in ("sum", "monotone"):
+            table = getattr(self, key)
+            if table is not None and table.dim is not None and table.dim not in self.dims:
+                hint = suggestion(table.dim, self.dims)
+                yield (key, "dim"), f"the measurement has no dim {table.dim!r}{hint}"
+        if self.sum is not None and self.monotone is not None:
+            yield ("monotone",), "a measurement has a sum or is monotone, not both; remove one"
         if self.kind == "count" and self.support[1] < 0:
             yield ("support",), "a count is never below 0"
 
@@ -203,6 +265,14 @@ class Experiment(Document):
 
     _path: Path = PrivateAttr(default=Path("experiment.toml"))
 
+    def constraints(self) -> tuple[Constraint, ...]:
+        """What every trial obeys, as the measurements' tables say."""
+        return tuple(
+            constraint
+            for name, table in self.measurements.items()
+            for constraint in table.constraints(name)
+        )
+
     @classmethod
     def faults_between(cls, document: Mapping[str, Any]) -> Iterator[Fault]:
         """Find names that mean two things."""
@@ -211,6 +281,7 @@ class Experiment(Document):
         for name in measurements:
             if name in parameters:
                 yield ("measurements", name), "a parameter has the same name; rename one of them"
+        yield from _sum_faults(measurements, list(parameters))
         taken = dict.fromkeys(parameters, "parameter")
         taken |= dict.fromkeys(measurements, "measurement")
         coords: dict[str, tuple[str, Mapping[str, Any]]] = {}
@@ -230,6 +301,18 @@ class Experiment(Document):
                 if name in taken and name not in (dims or ()):
                     yield where, f"a {taken[name]} is named {name!r}, too; rename the coordinate"
         yield from _grid_faults(document, list(parameters))
+
+
+def _sum_faults(
+    measurements: Mapping[str, Mapping[str, Any]], parameters: list[str]
+) -> Iterator[Fault]:
+    """Find totals that are named as no parameter is."""
+    for name, table in measurements.items():
+        given = table.get("sum")
+        total = given.get("total") if isinstance(given, Mapping) else given
+        if isinstance(total, str) and total not in parameters:
+            hint = suggestion(total, parameters)
+            yield ("measurements", name, "sum"), f"no parameter is named {total!r}{hint}"
 
 
 def _grid_faults(document: Mapping[str, Any], parameters: list[str]) -> Iterator[Fault]:

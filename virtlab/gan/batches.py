@@ -31,7 +31,7 @@ class TrainingSet:
         self.layout, self.weight = layout, blocks.weight
         levels, levels_seen = one_hot_levels(blocks.codes, layout)
         mask, values = blocks.observed, blocks.values
-        if layout.is_wide:
+        if not np.array_equal(layout.basis, np.eye(*layout.basis.shape)):
             values = _fill_missing(values, mask, layout)
         # An atom is a level, not a value: the Gaussian part must not try to explain it.
         not_atom = 1 - np.clip(levels @ layout.replaces, 0, 1)

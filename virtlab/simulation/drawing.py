@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from virtlab.conditioning import Settings
 from virtlab.design import Design
 from virtlab.domain import verdicts
 from virtlab.errors import ConfigError
@@ -72,7 +73,7 @@ def draw(
         parameters = model.runtime.setting_part(conditions[first : runs[-1].setting + 1])
         local = [Trials(run.setting - first, run.key, run.first, run.count) for run in runs]
         values, levels = model.runtime.draw(parameters, local, seed)
-        _place(model.columns, runs, values, levels, measurements)
+        _place(model.columns, runs, values, levels, design.settings, measurements)
         done += len(values)
         if report is not None:
             report(done / (design.size * trials))
@@ -125,16 +126,20 @@ def _place(
     runs: list[Trials],
     values: NDArray[np.float32],
     levels: NDArray[np.float32],
+    settings: Settings,
     measurements: dict[str, NDArray[Any]],
 ) -> None:
     """Scale a portion back and put it where it belongs."""
+    setting = np.repeat([run.setting for run in runs], [run.count for run in runs])
+    own = {name: chosen[setting] for name, chosen in settings.items()}
     at = level = 0
     for column in columns:
         codes = None
         if column.levels:
             codes = levels[:, level : level + column.levels].argmax(axis=1)
             level += column.levels
-        made = column.scale_up(values[:, at : at + column.values], codes)
+        totals = column.totals(own, len(setting))
+        made = column.scale_up(values[:, at : at + column.values], codes, totals)
         at += column.values
         target, row = measurements[column.measurement.name], 0
         for run in runs:

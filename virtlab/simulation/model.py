@@ -140,6 +140,7 @@ class Model:
             f"{data['settings']:,} settings, {training['members']} members, "
             f"preset {training['preset']}, kept after {training['stage']} ({training['ended']})",
             "parameters: " + ", ".join(_shown(p) for p in self.manifest["parameters"]),
+            *(f"by construction: {c.constraint}" for c in self.columns if c.constraint),
             "",
             *_score_table(self.columns, self.scores),
             "",

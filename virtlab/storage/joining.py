@@ -41,6 +41,8 @@ class Joined:
         Of the measurements' own dims.
     first
         The first file.
+    files, rows
+        The files by number, and of each trial added and not yet given out its file and row.
     missing, with_gaps
         Values that are missing, and trials that lack some, by name.
     dropped, reasons
@@ -52,6 +54,8 @@ class Joined:
     shapes: dict[Key, tuple[int, ...]] = field(default_factory=dict)
     coords: dict[str, RawArray] = field(default_factory=dict)
     first: str = ""
+    files: dict[str, int] = field(default_factory=dict)
+    rows: list[NDArray[np.int64]] = field(default_factory=list)
     missing: Counter[str] = field(default_factory=Counter)
     with_gaps: Counter[str] = field(default_factory=Counter)
     dropped: int = 0
@@ -87,6 +91,12 @@ class Joined:
             if role == "coordinate":
                 self._add_coordinate(name, raw.coords[name], file)
         self.first = self.first or file
+        self._count_rows(file, raw.start, count)
+
+    def _count_rows(self, file: str, start: int, count: int) -> None:
+        number = self.files.setdefault(file, len(self.files))
+        rows = np.arange(start, start + count)
+        self.rows.append(np.stack([np.full(count, number), rows], axis=1))
 
     def _add(self, key: Key, raw: RawArray, file: str) -> None:
         quantity = self.quantities[key] = settle(self.quantities[key], raw)
@@ -132,6 +142,8 @@ class Joined:
 
     def _assembled(self, experiment: Experiment, *, whole: bool) -> xr.Dataset:
         variables = {}
+        origin = np.concatenate(self.rows)
+        self.rows.clear()
         for key in list(self.pieces):
             pieces = self.pieces.pop(key)
             variables[key] = pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
@@ -162,6 +174,7 @@ class Joined:
             {**order, **made},
             {
                 "experiment": experiment.experiment.name,
+                "origin": origin[keep],
                 "missing": sum(attrs["missing"] for _, _, attrs in data.values()),
                 "dropped_trials": self.dropped,
                 "dropped_reasons": [f"{count} {why}" for why, count in self.reasons.items()],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,9 +26,19 @@ LEVELS = (0.5, 0.9)
 
 
 def assess(
-    fit: Fit, blocks: Blocks, columns: Sequence[Column], *, seed: int
+    fit: Fit,
+    blocks: Blocks,
+    columns: Sequence[Column],
+    *,
+    seed: int,
+    settings: Mapping[str, NDArray[Any]] | None = None,
 ) -> dict[str, dict[str, Any]]:
     """Score every measurement on settings that the judging members never saw.
+
+    Parameters
+    ----------
+    settings
+        One value per trial of each parameter that is the total of a measurement.
 
     Returns
     -------
@@ -53,11 +63,19 @@ def assess(
         levels = _levels(held, blocks, code) if column.levels else None
         real_codes = blocks.codes[:, code] if column.levels else None
         code += bool(column.levels)
-        real = _physical(column, blocks.values[:, here], blocks.observed[:, here], real_codes)
+        totals = column.totals(settings or {}, len(blocks))
+        real = _physical(
+            column, blocks.values[:, here], blocks.observed[:, here], real_codes, totals
+        )
+        totals = None if totals is None else totals[held.rows]
         drawn = np.stack(
             [
                 _physical(
-                    column, held.values[i, :, here], None, None if levels is None else levels[i]
+                    column,
+                    held.values[i, :, here],
+                    None,
+                    None if levels is None else levels[i],
+                    totals,
                 )
                 for i in range(len(held.values))
             ]
@@ -124,6 +142,7 @@ def _physical(
     values: NDArray[np.float32],
     observed: NDArray[np.float32] | None,
     codes: NDArray[Any] | None,
+    totals: Array | None,
 ) -> Array:
     """A measurement in its own unit, ``(trial, value)``; a category as one-hot halves.
 
@@ -134,7 +153,7 @@ def _physical(
         hot: Array = np.eye(column.levels)[np.maximum(codes, 0)] * math.sqrt(column.levels / 2)
         hot[codes < 0] = np.nan
         return hot
-    shaped = column.scale_up(values, None if codes is None else np.maximum(codes, 0))
+    shaped = column.scale_up(values, None if codes is None else np.maximum(codes, 0), totals)
     physical: Array = np.array(shaped.reshape(len(values), -1), np.float64)
     if observed is not None:
         physical[observed == 0] = np.nan

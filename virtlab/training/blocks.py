@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from virtlab.conditioning import Sum
 from virtlab.gan.blocks import Blocks, Floats, Layout, Part
 from virtlab.scaling import Column
-from virtlab.trials import WEIGHT
+from virtlab.trials import TRIAL, WEIGHT, settings_of
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -30,11 +31,19 @@ def make_blocks(
     setting: NDArray[np.int64],
 ) -> Blocks:
     """Scale all measurements side by side and choose the basis they are modelled on."""
-    scaled = [column.scale_down(trials[column.measurement.name].values) for column in columns]
+    n = trials.sizes[TRIAL]
+    settings = settings_of(trials)
+    scaled = [
+        column.scale_down(trials[column.measurement.name].values, column.totals(settings, n))
+        for column in columns
+    ]
     values = np.concatenate([values for values, _, _ in scaled], axis=1)
     observed = np.concatenate([seen for _, seen, _ in scaled], axis=1)
     codes = [codes for column, (_, _, codes) in zip(columns, scaled, strict=True) if column.levels]
-    bases = [_basis(v, seen) for v, seen, _ in scaled]
+    bases = [
+        _basis(v, seen, tied=isinstance(column.constraint, Sum))
+        for column, (v, seen, _) in zip(columns, scaled, strict=True)
+    ]
     if not values.shape[1]:  # categories alone: one value that is never observed
         values = observed = np.zeros((len(values), 1), np.float32)
     return Blocks(
@@ -57,10 +66,14 @@ class _Basis:
     reach: Floats
 
 
-def _basis(values: Floats, observed: Floats) -> _Basis:
-    """Principal components of unit variance; the identity for a few values."""
+def _basis(values: Floats, observed: Floats, *, tied: bool) -> _Basis:
+    """Principal components of unit variance; the identity for a few values.
+
+    A few that are tied by their sum have one direction less: a likelihood must not dwell on it.
+    """
     n, width = values.shape
-    if width <= FEW_VALUES:
+    few = width <= FEW_VALUES
+    if few and not (tied and np.ptp(values, axis=0).any()):
         reach = REACH * np.abs(values * observed).max(axis=0, initial=0)
         none = np.zeros(width, np.float32)
         return _Basis(np.eye(width, dtype=np.float32), none, reach.astype(np.float32))
@@ -69,10 +82,12 @@ def _basis(values: Floats, observed: Floats) -> _Basis:
     _, singular, components = np.linalg.svd(centered, full_matrices=False)
     share = np.cumsum(singular**2) / max((singular**2).sum(), 1e-300)
     most = max(1, min(MOST_FEATURES, n // 4, int(np.searchsorted(share, SHARE_KEPT)) + 1))
+    if few:
+        most = int((singular > NOTHING_LEFT * singular[0]).sum())
     basis = singular[:most, None] / np.sqrt(n) * components[:most]
     inside = centered @ components[:most].T @ components[:most]
     left = np.where(observed > 0, centered - inside, 0).std(axis=0)
-    left = np.where(left > NOTHING_LEFT, left, 0)
+    left = np.where((left > NOTHING_LEFT) & (not few), left, 0)
     reach = REACH * np.abs(filled @ np.linalg.pinv(basis)).max(axis=0)
     return _Basis(*(np.asarray(array, np.float32) for array in (basis, left, reach)))
 

@@ -9,11 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from virtlab import plugins
-from virtlab.conditioning import Parameter, condition
+from virtlab.conditioning import (
+    Conditioner,
+    Parameter,
+    bind,
+    condition,
+    constraints_of,
+    refuse_broken,
+)
 from virtlab.config import Experiment
 from virtlab.errors import DataError
 from virtlab.scaling import Column, fit_columns
-from virtlab.trials import measurements_of
+from virtlab.trials import TRIAL, measurements_of, name_of_trial, settings_of
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -72,8 +79,30 @@ def make_learnable(trials: xr.Dataset, experiment: Experiment) -> Learnable:
             f"{experiment.path.name}: all {len(setting):,} trials are at one setting ({told}); "
             "expected trials at two settings or more: nothing can be learned from one, nor held out"
         )
-    columns = fit_columns(trials, measurements_of(trials))
+    columns = _columns(trials, experiment, conditioner, parameters)
     return Learnable(parameters, encoded.labels, center, scale, columns, conditions, setting)
+
+
+def _columns(
+    trials: xr.Dataset,
+    experiment: Experiment,
+    conditioner: Conditioner,
+    parameters: tuple[Parameter, ...],
+) -> tuple[Column, ...]:
+    """Choose how to scale the measurements, once their constraints are seen to hold."""
+    measurements = measurements_of(trials)
+    declared = (
+        *experiment.constraints(),
+        *constraints_of(conditioner, measurements, parameters, experiment.conditioner),
+    )
+    bound, bonds = bind(declared, measurements, parameters)
+    by_name = {measurement.name: measurement for measurement in bound}
+    names = [name_of_trial(trials, i) for i in range(trials.sizes[TRIAL])] if declared else []
+    for constraint in declared:
+        values = trials[constraint.measurement].values
+        measurement = by_name[constraint.measurement]
+        refuse_broken(constraint, measurement, values, settings_of(trials), names)
+    return fit_columns(trials, bound, bonds)
 
 
 def _parameter(trials: xr.Dataset, experiment: Experiment, name: str) -> Parameter:

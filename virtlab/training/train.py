@@ -20,6 +20,7 @@ from virtlab.simulation import Model, load
 from virtlab.training.checkpoint import checkpoint_path, load_checkpoint, save_checkpoint
 from virtlab.training.learnable import Learnable, make_learnable
 from virtlab.training.manifest import describe, describe_training
+from virtlab.trials import settings_of
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -146,7 +147,9 @@ def _learn(
     tell(Progress("calibrating", FITTED, score))
     fitted, spread = calibrate(fitted, blocks, learnable.columns, seed=seed % 2**30)
     tell(Progress("assessing", CALIBRATED, score))
-    found = assess(fitted, blocks, learnable.columns, seed=seed % 2**30)
+    found = assess(
+        fitted, blocks, learnable.columns, seed=seed % 2**30, settings=settings_of(trials)
+    )
     tell(Progress("exporting", ASSESSED, score))
     domain = learn_domain(learnable.conditions, np.random.default_rng(seed))
     members = {
