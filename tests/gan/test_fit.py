@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from virtlab.gan import fit as fitting
 from virtlab.gan.fit import Options, fit
-from virtlab.gan.judge import Judge
+from virtlab.gan.judge import Judge, Look
 from virtlab.gan.mixture import Mixture
 from virtlab.gan.predict import held_out_draws
 from virtlab.gan.presets import Sizes, sizes_for
@@ -66,6 +66,11 @@ def equal(a, b):
     return all(np.array_equal(a[name], b[name]) for name in a)
 
 
+def look(scores):
+    """What a judge might see of two members: draws that scatter as they should."""
+    return Look(np.array(scores), np.ones((2, 15)), np.ones((2, 15)))
+
+
 def stop_after(calls):
     """A report that presses Ctrl-C at its last call."""
     seen = []
@@ -117,7 +122,7 @@ def test_ctrl_c_before_the_first_score_has_nothing_to_keep(quick, monkeypatch):
     def interrupt(self, weights):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Judge, "scores", interrupt)
+    monkeypatch.setattr(Judge, "look", interrupt)
     with pytest.raises(KeyboardInterrupt):
         quick()
 
@@ -140,7 +145,7 @@ def test_stop_when_is_not_reached_by_a_score_above_it(quick):
 
 
 def test_stage_ends_when_no_member_improves(quick, monkeypatch):
-    monkeypatch.setattr(Judge, "scores", lambda *_: np.array([1.0, 1.0]))
+    monkeypatch.setattr(Judge, "look", lambda *_: look([1.0, 1.0]))
     sizes = replace(SMALL, likelihood_steps=1000, game_steps=1000, patience=2)
     found = quick(sizes=sizes)
     assert found.ended == "held-out score stopped improving"
@@ -163,7 +168,7 @@ def test_refinement_is_kept_only_where_its_gain_is_clear(quick, monkeypatch, gai
     monkeypatch.setattr(Judge, "gain", judged)
     # Any score is an improvement: the states before and after must differ.
     falling = iter(np.linspace(1, 0, 100))
-    monkeypatch.setattr(Judge, "scores", lambda *_: np.full(2, next(falling)))
+    monkeypatch.setattr(Judge, "look", lambda *_: look([next(falling)] * 2))
     found = quick()
     assert not equal(kept["likelihood"], kept["refinement"])
     assert (found.stage, (found.gain, found.gain_error)) == (stage, gain)
@@ -171,8 +176,8 @@ def test_refinement_is_kept_only_where_its_gain_is_clear(quick, monkeypatch, gai
 
 
 def test_scores_that_are_not_finite_are_never_kept(quick, monkeypatch):
-    answers = iter([np.array([1.0, np.nan]), np.array([np.nan, 2.0])])
-    monkeypatch.setattr(Judge, "scores", lambda *_: next(answers, np.array([5.0, 5.0])))
+    answers = iter([look([1.0, np.nan]), look([np.nan, 2.0])])
+    monkeypatch.setattr(Judge, "look", lambda *_: next(answers, look([5.0, 5.0])))
     found = quick(sizes=replace(SMALL, game_steps=0))
     assert found.history[-1]["best"] == 1.5
 

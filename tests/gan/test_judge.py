@@ -96,3 +96,21 @@ def test_replicates_are_not_independent_evidence(court):
     one = np.zeros(len(blocks), np.int64)
     assert by_setting != by_trial
     assert judge.gain(*change, one)[1] == np.inf
+
+
+def test_true_generator_scatters_as_replicates_do(court):
+    blocks, folds, judge = court
+    look = judge.look(weights())
+    real = judge.real_spread(blocks.setting)
+    expected = 2 * 0.5 / np.sqrt(np.pi)  # mean distance of two Gaussian draws
+    for member in range(2):
+        count = folds.held_count[member]
+        assert look.spread[member, :count].mean() == pytest.approx(expected, rel=0.1)
+        assert look.error[member, :count].mean() == pytest.approx(expected, rel=0.1)
+        assert real[member, :count].mean() == pytest.approx(expected, rel=0.15)
+    assert np.all(judge.share.sum(axis=1) == pytest.approx(1))
+
+
+def test_rows_without_replicates_have_no_real_spread(court):
+    blocks, _, judge = court
+    assert np.isnan(judge.real_spread(np.arange(len(blocks)))).all()

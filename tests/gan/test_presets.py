@@ -55,6 +55,7 @@ def test_every_preset_learns_a_known_law_and_exports_it(law, preset, few_steps):
     game = 800 if GAMES[preset].critic_steps == 1 else 300
     with few_steps(likelihood=200, game=game, every=100):
         fitted = fit(law, Options(preset=preset, seed=1, members=2))
+    assert fitted.health == ("healthy",)
     # 1 is the marginal's score; the law's own is 0.4 / sqrt(0.4**2 + 1) of it.
     assert fitted.scores.max() < 0.6
     held = held_out_draws(fitted, law, draws=100, max_rows=1000, seed=0)

@@ -51,6 +51,9 @@ def test_restored_state_equals_the_one_that_was_saved():
     state.weights["g.w"].assign(state.weights["g.w"] * 2)
     state.stage, state.step, state.since = 1, 7, 2
     state.history.append({"score": 1.0})
+    state.pace.assign([0.5, 1.0, 0.0])
+    state.watch["diverged"] = np.array([2, 0, 1])
+    state.events.append({"member": 0, "trouble": "diverged"})
     other = make_state()
     other.restore(state.arrays(), state.position())
     for name, array in state.arrays().items():

@@ -20,6 +20,7 @@ from virtlab.gan.games import GAMES, Game, Players, Table, by_game
 from virtlab.gan.generators import Generator
 from virtlab.gan.judge import Judge
 from virtlab.gan.mixture import Mixture
+from virtlab.gan.monitor import ABSURD, HEALTHY, Monitor, health
 from virtlab.gan.presets import Sizes, generator_for, sizes_for
 from virtlab.gan.stages import Advance, Minibatches, Rates, by_likelihood
 from virtlab.gan.state import State
@@ -103,6 +104,8 @@ class Fit:
         Held-out scores along training.
     ended
         Why training ended.
+    health
+        What went wrong on the way and what to try, a sentence each; ``healthy`` if nothing did.
     """
 
     generator: Generator
@@ -115,6 +118,7 @@ class Fit:
     gain_error: float
     history: list[dict[str, Any]]
     ended: str
+    health: tuple[str, ...] = (HEALTHY,)
 
 
 def fit(
@@ -154,15 +158,15 @@ def fit(
         generator.conditions, blocks.layout, encoder=options.critic, spectral=game.spectral
     )
     table = Table(critic, sizes.members, options.generators, options.critics)
-    state = State.start(
-        generator.init(rng, folds.members), critic.init(rng, sizes.members * options.critics)
-    )
+    critics = critic.init(rng, sizes.members * options.critics)
+    state = State.start(generator.init(rng, folds.members), critics)
     if resume is not None:
         state.restore(*resume)
     judge = Judge(generator, data, folds, seed)
+    monitor = Monitor(table, critics, judge.real_spread(blocks.setting), judge.share)
     batches = Minibatches(data, folds, sizes.batch, seed + 1)
     stages = _stages(generator, table, batches, state, sizes, game)
-    ended = _run(stages, state, judge, sizes, options, report, save)
+    ended = _run(stages, state, judge, monitor, sizes, options, report, save)
     save((state.arrays(), state.position()))  # what follows the fit may be interrupted, too
     return _finish(generator, state, judge, folds, blocks, stages, ended)
 
@@ -196,6 +200,7 @@ def _run(
     stages: list[_Stage],
     state: State,
     judge: Judge,
+    monitor: Monitor,
     sizes: Sizes,
     options: Options,
     report: Callable[[Moment], None],
@@ -207,7 +212,7 @@ def _run(
         while state.stage < len(stages):
             stage = stages[state.stage]
             while state.step < stage.steps and state.since < sizes.patience:
-                _advance(stage, state, judge, sizes)
+                _advance(stage, state, judge, monitor, sizes)
                 report(_moment(stages, state))
                 now = time.monotonic()
                 if now - saved > CHECKPOINT_SECONDS:
@@ -227,19 +232,23 @@ def _run(
     return "held-out score stopped improving" if state.since >= sizes.patience else "all steps done"
 
 
-def _advance(stage: _Stage, state: State, judge: Judge, sizes: Sizes) -> None:
-    """Some steps and one held-out score."""
-    signs = stage.advance(tf.constant(state.step), tf.constant(sizes.every))
-    score = judge.scores(state.ema)
-    improved = state.keep_better(np.where(np.isfinite(score), score, np.inf))
+def _advance(stage: _Stage, state: State, judge: Judge, monitor: Monitor, sizes: Sizes) -> None:
+    """Some steps, one held-out score, and what the monitor makes of it."""
+    found = stage.advance(tf.constant(state.step), tf.constant(sizes.every))
+    signs = {name: np.asarray(sign, np.float64) for name, sign in found.items()}
+    look = judge.look(state.ema)
+    score = look.scores
+    # A score that is no number compares as false, and is never kept.
+    improved = state.keep_better(np.where(score < ABSURD, score, np.inf))
     state.step += sizes.every
     state.since = 0 if improved else state.since + 1
+    monitor.watch(stage.name, state, signs, look)
     state.history.append(
         {
             "stage": stage.name,
             "step": state.step,
-            "loss": _finite(np.mean(signs["loss"])),
-            "score": _finite(score.mean()),
+            "loss": _finite(float(signs["loss"].mean())),
+            "score": _finite(float(score.mean())),
             "best": _finite(state.best_score.mean()),
         }
     )
@@ -283,4 +292,5 @@ def _finish(
         gain_error=error,
         history=state.history,
         ended=ended,
+        health=health(state.events, folds.members),
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
@@ -10,11 +12,30 @@ from virtlab.gan.batches import TrainingSet
 from virtlab.gan.folds import Folds
 from virtlab.gan.generators import Generator
 from virtlab.gan.layers import Weights
-from virtlab.gan.losses import energy_score
+from virtlab.gan.losses import energy_score, spread_of
 from virtlab.gan.stages import latents
 
 EVERYDAY_DRAWS = 16
 CAREFUL_DRAWS = 64
+
+
+@dataclass(frozen=True)
+class Look:
+    """What held-out rows show of each member.
+
+    Parameters
+    ----------
+    scores
+        Mean energy score in units of the marginal's, ``(member,)``.
+    spread
+        Mean distance between two draws at a row's setting, ``(member, row)``.
+    error
+        Mean distance of the draws from what was measured, ``(member, row)``.
+    """
+
+    scores: NDArray[np.float64]
+    spread: NDArray[np.float64]
+    error: NDArray[np.float64]
 
 
 class Judge:
@@ -31,7 +52,37 @@ class Judge:
 
     def scores(self, weights: Weights) -> NDArray[np.float64]:
         """Mean energy score of each member, in units of its marginal's; shape ``(member,)``."""
-        return self._mean(self._row_scores(weights, EVERYDAY_DRAWS)) / self.marginal
+        return self.look(weights).scores
+
+    def look(self, weights: Weights) -> Look:
+        """Scores, and how draws scatter beside how far they are from the truth."""
+        drawn = self._draws(weights, EVERYDAY_DRAWS)
+        rows = self._energy_scores(drawn)
+        spread = np.asarray(spread_of(drawn, self._rows.joint_seen), np.float64)
+        return Look(self._mean(rows) / self.marginal, spread, rows + 0.5 * spread)
+
+    def real_spread(self, setting: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Mean distance of a row from the member's other rows of its setting, ``(member, row)``.
+
+        NaN where a setting has no other row, and in padding.
+        """
+        found = np.full(self._folds.held.shape, np.nan)
+        real = np.asarray(self._real, np.float64)
+        for member, count in enumerate(self._folds.held_count):
+            where = setting[self._folds.held[member, :count]]
+            for one in np.unique(where):
+                rows = np.flatnonzero(where == one)
+                if len(rows) > 1:
+                    own = real[member][rows]
+                    apart = np.linalg.norm(own[:, None] - own, axis=-1)
+                    found[member, rows] = apart.sum(axis=1) / (len(rows) - 1)
+        return found
+
+    @property
+    def share(self) -> NDArray[np.float64]:
+        """How much each held-out row counts, ``(member, row)``; sums to 1 for each member."""
+        share: NDArray[np.float64] = self._share / self._share.sum(axis=1, keepdims=True)
+        return share
 
     def gain(
         self, before: Weights, after: Weights, setting: NDArray[np.int64]
@@ -57,10 +108,15 @@ class Judge:
         return mean, float(np.sqrt(square * count / (count - 1)))
 
     def _row_scores(self, weights: Weights, draws: int) -> NDArray[np.float64]:
+        return self._energy_scores(self._draws(weights, draws))
+
+    def _energy_scores(self, drawn: tf.Tensor) -> NDArray[np.float64]:
+        return np.asarray(energy_score(drawn, self._real, self._rows.joint_seen), np.float64)
+
+    def _draws(self, weights: Weights, draws: int) -> tf.Tensor:
+        """Joint values of held-out rows, ``(draw, member, row, value)``."""
         parameters = self._setting_part(weights)
-        drawn = [self._draw(weights, parameters, tf.constant(i)) for i in range(draws)]
-        scores = energy_score(tf.stack(drawn), self._real, self._rows.joint_seen)
-        return np.asarray(scores, np.float64)
+        return tf.stack([self._draw(weights, parameters, tf.constant(i)) for i in range(draws)])
 
     @tf.function(autograph=False)
     def _setting_part(self, weights: Weights) -> tf.Tensor:
@@ -83,8 +139,7 @@ class Judge:
             index = np.take_along_axis(self._folds.train, place, axis=1)
             rows = self._data.rows(tf.constant(index))
             drawn.append(self._data.joint(rows.values, rows.levels) * self._rows.joint_seen)
-        scores = energy_score(tf.stack(drawn), self._real, self._rows.joint_seen)
-        return np.asarray(scores, np.float64)
+        return self._energy_scores(tf.stack(drawn))
 
     def _places(self, uniform: NDArray[np.float64]) -> NDArray[np.int64]:
         """Training rows of each member, drawn in proportion to their weights."""

@@ -117,6 +117,11 @@ def energy_score(draws: tf.Tensor, real: tf.Tensor, seen: tf.Tensor) -> tf.Tenso
     return error - spread / (n * (n - 1))
 
 
+def spread_of(draws: tf.Tensor, seen: tf.Tensor) -> tf.Tensor:
+    """Mean distance between two draws of a row, ``(member, row)``; neighbours stand for all."""
+    return tf.reduce_mean(_norm(seen * (draws - tf.roll(draws, 1, axis=0))), axis=0)
+
+
 def _norm(x: tf.Tensor) -> tf.Tensor:
     """Euclidean norm along the last axis, with a finite slope at zero."""
     return tf.sqrt(tf.reduce_sum(tf.square(x), axis=-1) + 1e-10)

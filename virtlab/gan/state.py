@@ -34,6 +34,10 @@ class State:
         Held-out energy score of `best`, per member.
     stage, step, since
         Which stage runs, its next step, and scores since any member improved.
+    watch
+        What the monitor remembers of the present stage, each ``(member,)``.
+    events
+        What the monitor did.
     history
         One row per held-out score; no seconds, so that equal training gives equal bytes.
     """
@@ -50,6 +54,8 @@ class State:
     stage: int = 0
     step: int = 0
     since: int = 0
+    watch: dict[str, NDArray[Any]] = field(default_factory=dict)
+    events: list[dict[str, Any]] = field(default_factory=list)
     history: list[dict[str, Any]] = field(default_factory=list)
 
     @classmethod
@@ -80,8 +86,7 @@ class State:
         """Copy the average to `best` where a member's score fell; whether any did."""
         better = score < self.best_score
         for name, kept in self.best.items():
-            gate = better.reshape((-1,) + (1,) * (len(kept.shape) - 1))
-            kept.assign(tf.where(gate, self.ema[name], kept))
+            kept.assign(_where(better, self.ema[name], kept))
         self.best_score = np.where(better, score, self.best_score)
         return bool(better.any())
 
@@ -94,6 +99,31 @@ class State:
         for moment in self.moments.values():
             moment.assign(tf.zeros_like(moment))
         self.stage, self.step, self.since = self.stage + 1, 0, 0
+        self.pace.assign(tf.ones_like(self.pace))
+        self.watch = {"alike before": self.watch["alike"]} if "alike" in self.watch else {}
+
+    def restart(
+        self,
+        members: NDArray[np.bool_],
+        critics: NDArray[np.bool_],
+        critic_start: dict[str, Floats],
+    ) -> None:
+        """Set some members back to their best, and some critics to where they started.
+
+        The optimiser forgets its direction. It keeps the size of its steps, where that is a
+        number: without it the first ones would be the largest of all.
+        """
+        for name, kept in self.best.items():
+            for group in (self.weights, self.ema):
+                group[name].assign(_where(members, kept, group[name]))
+        for name, start in critic_start.items():
+            self.critic[name].assign(_where(critics, start, self.critic[name]))
+        for moments, gate in ((self.moments, members), (self.critic_moments, critics)):
+            for name, moment in moments.items():
+                kept = tf.zeros_like(moment)
+                if name.startswith("adam2."):
+                    kept = tf.where(tf.math.is_finite(moment), moment, 0.0)
+                moment.assign(_where(gate, kept, moment))
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Everything as arrays, ``group/name`` to array; `position` has the rest."""
@@ -103,7 +133,7 @@ class State:
             for name, variable in variables.items()
         }
         found["best_score"], found["pace"] = self.best_score, self.pace.numpy()
-        return found
+        return found | {f"watch/{name}": array for name, array in self.watch.items()}
 
     def position(self) -> dict[str, Any]:
         """Where training stands, for JSON."""
@@ -111,6 +141,7 @@ class State:
             "stage": self.stage,
             "step": self.step,
             "since": self.since,
+            "events": list(self.events),
             "history": list(self.history),
         }
 
@@ -121,9 +152,20 @@ class State:
                 variable.assign(arrays[f"{group}/{name}"])
         self.best_score = arrays["best_score"].astype(np.float64)
         self.pace.assign(arrays["pace"])
+        self.watch = {
+            name.removeprefix("watch/"): array
+            for name, array in arrays.items()
+            if name.startswith("watch/")
+        }
+        self.events = list(position["events"])
         self.stage, self.step = int(position["stage"]), int(position["step"])
         self.since, self.history = int(position["since"]), list(position["history"])
 
 
 def _variables(arrays: dict[str, Floats]) -> dict[str, tf.Variable]:
     return {name: tf.Variable(array, name=name) for name, array in arrays.items()}
+
+
+def _where(gate: NDArray[np.bool_], there: tf.Tensor, elsewhere: tf.Tensor) -> tf.Tensor:
+    """Choose by member: the leading axis."""
+    return tf.where(gate.reshape((-1,) + (1,) * (len(elsewhere.shape) - 1)), there, elsewhere)
