@@ -136,6 +136,7 @@ def known_manifest(name):
             "members": 10,
             "stage": "likelihood",
             "ended": "all steps done",
+            "health": ["healthy"],
             "score": 0.3,
             "refinement_gain": 0.01,
             "refinement_gain_error": 0.02,

@@ -296,10 +296,18 @@ def test_manifest_that_lacks_something_is_told(altered, change):
 def test_summary_tells_data_scores_and_verdict(tiny):
     text = tiny.summary()
     assert text.startswith("tiny: 120 trials at 40 settings, 4 members, preset auto")
+    assert text.splitlines()[1] == "training: healthy"
     assert "power 0.5 to 10 W, material (glass, steel)" in text
     for name in MEASURED:
         assert sum(line.startswith(name) for line in text.splitlines()) == 1
     assert repr(tiny) == f"<virtlab.Model tiny.virtlab>\n{text}"
+
+
+def test_summary_says_where_to_read_what_went_wrong_in_training(altered):
+    def change(manifest):
+        manifest["training"]["health"] = ["1 of 4 members diverged in refinement"]
+
+    assert "training: not healthy, see the notes" in altered(change).summary()
 
 
 def test_html_repr_escapes_what_it_shows(altered):

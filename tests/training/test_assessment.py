@@ -69,7 +69,7 @@ def test_scores_of_the_trained_model_are_sensible(tiny):
         assert 90 < score["trials"] <= 120
 
 
-def said(known, settings=100, ended="all steps done", **changes):
+def said(known, settings=100, ended="all steps done", health=("healthy",), **changes):
     score = {
         "model": 1.0,
         "marginal": 2.0,
@@ -80,7 +80,7 @@ def said(known, settings=100, ended="all steps done", **changes):
         "dispersion": 1.0,
     }
     fit, _, _ = known()
-    return verdict({"y": score | changes}, replace(fit, ended=ended), settings)
+    return verdict({"y": score | changes}, replace(fit, ended=ended, health=health), settings)
 
 
 def test_nothing_is_said_of_a_good_model(known):
@@ -91,6 +91,7 @@ def test_nothing_is_said_of_a_good_model(known):
     ("changes", "words"),
     [
         ({"ended": "interrupted"}, "interrupted"),
+        ({"health": ("2 of 4 members diverged",)}, "2 of 4 members diverged"),
         ({"marginal": 0.95}, "y: ignoring the parameters does as well"),
         ({"nearest": 0.8}, "y: resampling the nearest settings does better"),
         ({"dispersion": 2.0}, "y: a few virtual trials stray far"),

@@ -221,6 +221,7 @@ def test_manifest_says_what_was_learned_from_what(tiny_model, tiny_experiment, t
     np.testing.assert_array_equal(manifest["coords"]["time"]["values"], tiny_trials["time"])
     assert manifest["training"]["members"] == 4
     assert manifest["training"]["history"][0]["step"] == 50
+    assert manifest["training"]["health"] == ["healthy"]
     assert set(manifest["calibration"]) == {"light", "clicks", "trace"}
 
 

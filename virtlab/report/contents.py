@@ -165,6 +165,7 @@ def _training(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("members", str(training["members"])),
         ("kept after", str(training["stage"])),
         ("ended", str(training["ended"])),
+        ("health", "; ".join(training.get("health", ["not watched"]))),
         ("held-out score", f"{training['score']:.3f} of the marginal's"),
     ]
     gain, error = training["refinement_gain"], training["refinement_gain_error"]

@@ -139,6 +139,7 @@ class Model:
             f"{self.manifest['experiment']['name']}: {data['trials']:,} trials at "
             f"{data['settings']:,} settings, {training['members']} members, "
             f"preset {training['preset']}, kept after {training['stage']} ({training['ended']})",
+            *_health(training),
             "parameters: " + ", ".join(_shown(p) for p in self.manifest["parameters"]),
             *(f"by construction: {c.constraint}" for c in self.columns if c.constraint),
             "",
@@ -178,6 +179,14 @@ def _parameter(found: Mapping[str, Any]) -> Parameter:
         bounds=None if bounds is None else (float(bounds[0]), float(bounds[1])),
         categories=categories,
     )
+
+
+def _health(training: Mapping[str, Any]) -> list[str]:
+    """A line on how training went; what went wrong is told in full by the notes."""
+    if "health" not in training:  # a model file older than the monitor
+        return []
+    healthy = training["health"] == ["healthy"]
+    return ["training: " + ("healthy" if healthy else "not healthy, see the notes below")]
 
 
 def _shown(parameter: Mapping[str, Any]) -> str:

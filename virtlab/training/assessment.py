@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from virtlab import scores
 from virtlab.gan.blocks import Blocks
 from virtlab.gan.fit import Fit
+from virtlab.gan.monitor import HEALTHY
 from virtlab.gan.predict import HeldOut, held_out_draws
 from virtlab.scaling import Column
 from virtlab.training.calibration import max_rows, value_slices
@@ -239,6 +240,7 @@ def verdict(found: dict[str, dict[str, Any]], fit: Fit, settings: int) -> list[s
     said = []
     if fit.ended == "interrupted":
         said.append("training was interrupted: longer training may do better")
+    said += [sentence for sentence in fit.health if sentence != HEALTHY]
     for name, score in found.items():
         best = min(("marginal", "nearest"), key=lambda other: score[other])
         if not all(math.isfinite(score[key]) for key in ("model", "marginal", "nearest")):

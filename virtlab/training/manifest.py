@@ -104,6 +104,7 @@ def describe_training(fitted: Fit, experiment: Experiment) -> dict[str, Any]:
         "critics": experiment.model.critics,
         "stage": fitted.stage,
         "ended": fitted.ended,
+        "health": list(fitted.health),
         "score": float(fitted.scores.mean()),
         "score_by_member": fitted.scores.tolist(),
         "refinement_gain": fitted.gain,
