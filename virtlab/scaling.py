@@ -3,10 +3,10 @@
 Scalars that pile up on single values (failed runs at exactly zero, a saturated detector, a
 limit of their support) get a *code*: level 0 means "not on an atom", level i its i-th atom.
 Categories are codes too. What is left is warped so that no virtual trial can leave the
-support, then standardised. Signals and images are standardised entry by entry; a floor that
-many entries sit on (dark pixels) is set apart by a gap, and comes back exactly. Values that sum
-to a total are scaled as shares of it, or as logarithms of their ratios where all are well above
-zero; coming back, a constraint is enforced (see `virtlab.conditioning.constraints`).
+support, then standardised. Signals and images are standardised entry by entry; where many entries
+sit on a floor (dark pixels), it becomes 0 and all entries share one scale. Values that sum to a
+total are scaled as shares of it, or as logarithms of their ratios where all are well above zero;
+coming back, a constraint is enforced (see `virtlab.conditioning.constraints`).
 """
 
 from __future__ import annotations
@@ -58,8 +58,8 @@ class Column:
         Of the warped values: one number each for a scalar, one per entry for a signal.
     atoms
         Values with a level of their own.
-    gap
-        How far below the lower limit a signal's entries on it are set; 0: no floor.
+    floor
+        Many of a signal's entries are on its lower limit, which is 0 when scaled.
     double
         Single precision would round what varies away: virtual values are float64.
     constraint
@@ -77,7 +77,7 @@ class Column:
     center: tuple[float, ...] = (0.0,)
     scale: tuple[float, ...] = (1.0,)
     atoms: tuple[float, ...] = ()
-    gap: float = 0.0
+    floor: bool = False
     double: bool = False
     constraint: Sum | Monotone | None = None
     ratios: bool = False
@@ -333,22 +333,24 @@ def _fit_signal(measurement: Measurement, flat: NDArray[np.float64]) -> Column:
     """Standardise entry by entry; set a floor apart where many entries sit on it."""
     seen = flat[np.isfinite(flat)]
     low, high = measurement.support
-    gap = 0.0
     if measurement.kind == "count":
         low = max(low, 0.0)
-    elif seen.size and (seen == seen.min()).mean() >= FLOOR_SHARE and seen.min() < seen.max():
+    if seen.size and (seen == seen.min()).mean() >= FLOOR_SHARE and seen.min() < seen.max():
         low = float(seen.min())
-        gap = 0.5 * float(np.median(seen[seen > low] - low))
-    column = Column(measurement, limits=(low, high), gap=gap)
-    warped = np.where(np.isfinite(flat), _warp(flat, column), np.nan)
-    count = np.isfinite(warped).sum(axis=0)
-    total = np.where(np.isfinite(warped), warped, 0).sum(axis=0)
+        above = np.where(flat > low, flat - low, np.nan)
+        scale = float(np.sqrt(np.nanmean(np.square(above))))
+        width = flat.shape[1]
+        column = Column(measurement, limits=(low, high), floor=True)
+        return replace(column, center=(low,) * width, scale=(scale,) * width)
+    count = np.isfinite(flat).sum(axis=0)
+    total = np.where(np.isfinite(flat), flat, 0).sum(axis=0)
     center = total / np.maximum(count, 1)
-    spread = np.where(np.isfinite(warped), warped - center, 0)
-    scale = np.sqrt((spread**2).sum(axis=0) / np.maximum(count, 1))
+    spread = np.where(np.isfinite(flat), flat - center, 0)
+    scales = np.sqrt((spread**2).sum(axis=0) / np.maximum(count, 1))
     # An entry that hardly varies must not count as much as one that carries the signal.
-    scale = np.maximum(scale, 0.1 * scale.max()) if scale.max() > 0 else np.ones_like(scale)
-    return replace(column, center=tuple(center.tolist()), scale=tuple(scale.tolist()))
+    scales = np.maximum(scales, 0.1 * scales.max()) if scales.max() > 0 else np.ones_like(scales)
+    column = Column(measurement, limits=(low, high))
+    return replace(column, center=tuple(center.tolist()), scale=tuple(scales.tolist()))
 
 
 def _fit_shares(
@@ -400,7 +402,7 @@ def _standardise(column: Column, free: NDArray[np.float64]) -> Column:
 
 
 def _warp(values: NDArray[np.float64], column: Column) -> NDArray[np.float64]:
-    """Map the inside of the limits onto the whole line (``none``: set a floor apart)."""
+    """Map the inside of the limits onto the whole line."""
     low, high = column.limits
     if column.warp == "log":
         return np.log(np.maximum(values - low, 1e-300))
@@ -411,8 +413,6 @@ def _warp(values: NDArray[np.float64], column: Column) -> NDArray[np.float64]:
     if column.warp == "between":
         share = np.clip((values - low) / (high - low), 1e-9, 1 - 1e-9)
         return np.log(share) - np.log1p(-share)
-    if column.gap:
-        return np.where(values <= low, low - column.gap, values)
     return values
 
 

@@ -12,13 +12,26 @@ from virtlab.gan.blocks import Blocks, Floats, Layout
 
 @dataclass(frozen=True)
 class Batch:
-    """Rows of trials, each ``(member, row, …)``."""
+    """Rows of trials, each ``(member, row, …)``.
+
+    Parameters
+    ----------
+    conditions
+        Of their settings.
+    values, observed
+        Scaled values, and 1 where one was measured.
+    free
+        1 where a value was measured and is on no atom: what the core explains.
+    levels
+        One-hot levels of all codes, zeros where missing.
+    joint_seen
+        What of values and levels was measured.
+    """
 
     conditions: tf.Tensor
     values: tf.Tensor
     observed: tf.Tensor
-    features: tf.Tensor
-    features_observed: tf.Tensor
+    free: tf.Tensor
     levels: tf.Tensor
     joint_seen: tf.Tensor
 
@@ -29,36 +42,29 @@ class TrainingSet:
     def __init__(self, blocks: Blocks) -> None:
         layout = blocks.layout
         self.layout, self.weight = layout, blocks.weight
+        self._on_floor = np.zeros(layout.values, bool)
+        for part in layout.wide:
+            self._on_floor[part.start : part.stop] = part.floor
         levels, levels_seen = one_hot_levels(blocks.codes, layout)
-        mask, values = blocks.observed, blocks.values
-        if not np.array_equal(layout.basis, np.eye(*layout.basis.shape)):
-            values = _fill_missing(values, mask, layout)
         # An atom is a level, not a value: the Gaussian part must not try to explain it.
         not_atom = 1 - np.clip(levels @ layout.replaces, 0, 1)
-        loading = np.abs(layout.basis) > 0
-        feature_mask = ((mask * not_atom) @ loading.T > 0).astype(np.float32)
-        self._inverse = np.linalg.pinv(layout.basis.astype(np.float64)).astype(np.float32)
         self._columns = {
             "conditions": tf.constant(blocks.conditions),
-            "values": tf.constant(values),
-            "observed": tf.constant(mask),
-            "features_observed": tf.constant(feature_mask),
+            "values": tf.constant(blocks.values),
+            "observed": tf.constant(blocks.observed),
+            "free": tf.constant((blocks.observed * not_atom).astype(np.float32)),
             "levels": tf.constant(levels),
-            "joint_seen": tf.constant(np.concatenate([mask, levels_seen], axis=1)),
+            "joint_seen": tf.constant(np.concatenate([blocks.observed, levels_seen], axis=1)),
         }
 
     def rows(self, index: tf.Tensor, dequantise: tf.Tensor | None = None) -> Batch:
         """Gather rows; `dequantise` is uniform noise on [-0.5, 0.5) of the values' shape."""
         found = {name: tf.gather(column, index) for name, column in self._columns.items()}
         if dequantise is not None:
-            found["values"] += self.layout.step * dequantise
-        found["features"] = tf.tensordot(found["values"], self._inverse, 1)
+            # A floor is no count to be spread out: it has a probability of its own.
+            spread = tf.where(self._on_floor & (found["values"] == 0), 0.0, dequantise)
+            found["values"] += self.layout.step * spread
         return Batch(**found)
-
-    def outside(self, batch: Batch) -> tf.Tensor:
-        """What the basis leaves of the values."""
-        inside = tf.tensordot(batch.features, tf.constant(self.layout.basis), 1)
-        return batch.values - inside
 
     def joint(self, values: tf.Tensor, levels: tf.Tensor) -> tf.Tensor:
         """Values and level indicators in the units of the joint distance."""
@@ -77,15 +83,3 @@ def one_hot_levels(codes: np.ndarray, layout: Layout) -> tuple[Floats, Floats]:
         seen[known, at : at + levels] = 1
         at += levels
     return hot, seen
-
-
-def _fill_missing(values: Floats, observed: Floats, layout: Layout) -> Floats:
-    """Fill gaps in signals with the least-squares fit of the basis to what was observed."""
-    filled = values.copy()
-    ridge = 1e-3 * np.eye(layout.features)
-    for row in np.flatnonzero((observed == 0).any(axis=1)):
-        seen = observed[row] > 0
-        b = layout.basis[:, seen].astype(np.float64)
-        f = np.linalg.solve(b @ b.T + ridge, b @ values[row][seen])
-        filled[row, ~seen] = (f @ layout.basis)[~seen]
-    return filled

@@ -24,12 +24,21 @@ class Part:
         Its values are columns ``start`` to ``stop - 1``.
     shape
         Lengths of its own dims, values in C order; empty for a scalar.
+    latents
+        Latents that its head works with; 0: its values are modelled themselves.
+    floor
+        Many of its values are on a floor, which is 0 here; none is below.
+    log
+        Mean and standard deviation of the logarithm of what is above the floor.
     """
 
     name: str
     start: int
     stop: int
     shape: tuple[int, ...]
+    latents: int = 0
+    floor: bool = False
+    log: tuple[float, float] = (0.0, 1.0)
 
     @property
     def channel_axis(self) -> int | None:
@@ -56,18 +65,35 @@ class Part:
 
 
 @dataclass(frozen=True)
+class Tie:
+    """Values that no head draws and whose weighted sum is the same in every trial.
+
+    The first follows from the others, and the core leaves it out: its likelihood would dwell on
+    what is certain.
+
+    Parameters
+    ----------
+    columns
+        Where they stand.
+    weights
+        One for each.
+    total
+        Their weighted sum.
+    """
+
+    columns: tuple[int, ...]
+    weights: tuple[float, ...]
+    total: float
+
+
+@dataclass(frozen=True)
 class Layout:
     """How a trial's values are arranged; all that the networks know of the measurements.
 
     Parameters
     ----------
-    basis
-        Values are ``features @ basis``; shape ``(feature, value)``. The identity for
-        scalars, principal components of unit variance for signals and images.
-    outside
-        Standard deviation of what the basis leaves of each value, ``(value,)``; 0: nothing.
     reach
-        Farthest from 0 that each feature may be drawn, ``(feature,)``: members extrapolate to
+        Farthest from 0 that each value may be drawn, ``(value,)``: members extrapolate to
         settings that they never saw, and must not draw what is absurd there.
     weight
         Weight of each value in the joint distance, shape ``(value,)``: measurements count
@@ -85,10 +111,10 @@ class Layout:
         Width of the uniform noise that makes counts continuous, shape ``(value,)``.
     parts
         Where the values of each measurement stand; a category has none, and no part.
+    ties
+        Values that follow from others.
     """
 
-    basis: Floats
-    outside: Floats
     reach: Floats
     weight: Floats
     levels: tuple[int, ...]
@@ -97,26 +123,37 @@ class Layout:
     level_weight: Floats
     step: Floats
     parts: tuple[Part, ...] = ()
+    ties: tuple[Tie, ...] = ()
 
     @property
     def values(self) -> int:
         """Values per trial."""
-        return int(self.basis.shape[1])
+        return len(self.reach)
 
     @property
     def features(self) -> int:
-        """Coordinates that the mixture core works in."""
-        return int(self.basis.shape[0])
+        """Coordinates that the mixture core works in: values themselves, then latents."""
+        return len(self.plain) + sum(part.latents for part in self.wide)
 
     @property
-    def is_wide(self) -> bool:
-        """Whether some values need noise of their own, outside the span of the basis."""
-        return bool((self.outside > 0).any())
+    def wide(self) -> tuple[Part, ...]:
+        """Signals and images that have a head, in order."""
+        return tuple(part for part in self.parts if part.latents)
 
     @property
-    def has_outside(self) -> Floats:
-        """1 for values that the basis leaves something of, ``(value,)``."""
-        return (self.outside > 0).astype(np.float32)
+    def plain(self) -> NDArray[np.int32]:
+        """Columns of the values that the core models themselves."""
+        others = [np.arange(part.start, part.stop) for part in self.wide]
+        others += [np.array(tie.columns[:1]) for tie in self.ties]
+        return np.setdiff1d(np.arange(self.values), np.concatenate([[], *others])).astype(np.int32)
+
+    def features_of(self, part: Part) -> NDArray[np.int64]:
+        """Which features belong to a measurement."""
+        if not part.latents:
+            return np.flatnonzero((self.plain >= part.start) & (self.plain < part.stop))
+        before = [other.latents for other in self.wide if other.start < part.start]
+        first = len(self.plain) + sum(before)
+        return np.arange(first, first + part.latents)
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from virtlab.gan.mixture import Mixture
 from virtlab.gan.monitor import ABSURD, HEALTHY, Monitor, health
 from virtlab.gan.presets import Sizes, generator_for, sizes_for
 from virtlab.gan.stages import Advance, Minibatches, Rates, by_likelihood
+from virtlab.gan.start import start_heads
 from virtlab.gan.state import State
 
 CHECKPOINT_SECONDS = 20.0
@@ -159,7 +160,10 @@ def fit(
     )
     table = Table(critic, sizes.members, options.generators, options.critics)
     critics = critic.init(rng, sizes.members * options.critics)
-    state = State.start(generator.init(rng, folds.members), critics)
+    weights = generator.init(rng, folds.members)
+    if isinstance(generator, Mixture):
+        weights = start_heads(generator, weights, blocks, folds)
+    state = State.start(weights, critics)
     if resume is not None:
         state.restore(*resume)
     judge = Judge(generator, data, folds, seed)

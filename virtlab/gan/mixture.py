@@ -1,10 +1,11 @@
 """The generator: a mixture core fitted by likelihood, and a residual that a critic shapes.
 
 A virtual trial is ``features = mu_k(c) + L_k(c) z + r(c, features_k, e)``, with component
-``k ~ pi(c)``, Gaussian ``z`` and the residual's own noise ``e``; values are the features on a
-fixed basis plus, for signals and images, Gaussian noise of width ``s(c)`` outside the basis's
-span. Codes (categories, atoms) are drawn given the component. Everything that depends on the
-setting alone is in `setting_part`; `trial_part` is cheap (DESIGN.md, decisions 1 and 5).
+``k ~ pi(c)``, Gaussian ``z`` and the residual's own noise ``e``. Features are the values
+themselves, or the latents of a signal's or an image's head (`virtlab.gan.heads`), which draws
+its values given them. Codes (categories, atoms) are drawn given the component. Everything that
+depends on the setting alone is in `setting_part`; `trial_part` is cheap (DESIGN.md, decisions 1
+and 5).
 
 The covariance of a component is kept as the regression of each feature on those before it,
 ``delta_j = sum_i<j A_ji delta_i + sigma_j z_j``: its likelihood needs no factorisation and no
@@ -20,14 +21,14 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from virtlab.gan.batches import Batch
 from virtlab.gan.blocks import Floats, Layout
+from virtlab.gan.heads import CONTEXT, HALF_LOG_2PI, Head
 from virtlab.gan.layers import Weights, dense, init_dense, leaky, swish
 
-LOG_2PI = float(np.log(2 * np.pi))
 MIN_SIGMA = 1e-3  # of a scaled standard deviation: what keeps likelihood finite on exact data
 UNIT = 0.54  # softplus of this is 1: sigmas start there
 LOG_RATIO = float(np.log(2.5))
-HIDDEN_OUT = 16  # width of the setting's summary that the residual sees
 
 
 @dataclass(frozen=True)
@@ -65,20 +66,33 @@ class Mixture:
             ("regression", k * (q * (q - 1)) // 2),
             ("sigma", k * q),
             ("codes", k * sum(self.layout.levels)),
-            ("outside", self.layout.values if self.layout.is_wide else 0),
-            ("summary", HIDDEN_OUT),
+            ("summary", CONTEXT),
         )
 
     @property
+    def heads(self) -> tuple[Head, ...]:
+        """Encoders and decoders of signals and images."""
+        return tuple(Head(part, i, self.conditions) for i, part in enumerate(self.layout.wide))
+
+    @property
+    def _uniform_pieces(self) -> list[int]:
+        """One per component and per level (Gumbel), then the heads'."""
+        return [self.components, sum(self.layout.levels), *(h.uniforms for h in self.heads)]
+
+    @property
+    def _normal_pieces(self) -> list[int]:
+        """Features, the residual's, then the heads'."""
+        return [self.layout.features, self.noise, *(h.normals for h in self.heads)]
+
+    @property
     def uniforms(self) -> int:
-        """Uniform latents per trial: one per component and per level (Gumbel)."""
-        return self.components + sum(self.layout.levels)
+        """Uniform latents per trial."""
+        return sum(self._uniform_pieces)
 
     @property
     def normals(self) -> int:
-        """Gaussian latents per trial: features, the residual's, and outside the basis."""
-        wide = self.layout.values if self.layout.is_wide else 0
-        return self.layout.features + self.noise + wide
+        """Gaussian latents per trial."""
+        return sum(self._normal_pieces)
 
     def init(self, rng: np.random.Generator, members: int) -> dict[str, Floats]:
         """Weights to start from; components spread out, residual zero."""
@@ -91,7 +105,7 @@ class Mixture:
         weights |= init_dense(
             rng,
             "residual",
-            [HIDDEN_OUT + q + self.noise, 64, q],
+            [CONTEXT + q + self.noise, 64, q],
             members=members,
             last=0.0,
         )
@@ -101,9 +115,11 @@ class Mixture:
         if self.components > 1:
             start = _offset(self.pieces, "sigma")
             weights["head.0.b"][:, :, start : start + self.components * q] = -0.7
+        for head in self.heads:
+            weights |= head.init(rng, members)
         # Not trained: calibration widens or narrows the Gaussian noise through these.
         weights["spread.features"] = np.ones((members, 1, q), np.float32)
-        weights["spread.outside"] = np.ones((members, 1, self.layout.values), np.float32)
+        weights["spread.values"] = np.ones((members, 1, self.layout.values), np.float32)
         return weights
 
     def setting_part(self, weights: Weights, conditions: tf.Tensor) -> tf.Tensor:
@@ -135,42 +151,70 @@ class Mixture:
             padded = tf.concat([tf.zeros_like(entries[..., :1]), entries], axis=-1)
             parts["regression"] = by_component(tf.gather(padded, _triangle(q), axis=-1), q, q)
         parts["codes"] = by_component(parts["codes"], sum(self.layout.levels))
-        if self.layout.is_wide:
-            parts["outside"] = MIN_SIGMA + tf.nn.softplus(parts["outside"] + UNIT)
         return parts
 
     def log_likelihood(
-        self,
-        parameters: tf.Tensor,
-        features: tf.Tensor,
-        features_observed: tf.Tensor,
-        outside: tf.Tensor,
-        observed: tf.Tensor,
-        codes: tf.Tensor,
+        self, weights: Weights, parameters: tf.Tensor, batch: Batch, noise: tf.Tensor
     ) -> tf.Tensor:
         """Log-likelihood of each trial, ``(member, row)``; missing parts drop out.
+
+        With signals or images a lower bound of it: the evidence bound of their heads.
 
         Parameters
         ----------
         parameters
             Rows of `setting_part`.
-        features, features_observed
-            Coordinates on the basis, and whether each was observed: ``(member, row, feature)``.
-        outside, observed
-            What the basis leaves of the values, and whether each value was observed:
-            ``(member, row, value)``; unused unless the layout is wide.
-        codes
-            One-hot levels, all zero where missing: ``(member, row, level)``.
+        batch
+            The trials.
+        noise
+            Gaussian, ``(member, row, latent)``: of the encoders.
         """
         p = self.split(parameters)
-        seen = features_observed[:, :, None, :]
+        features = [tf.gather(batch.values, self.layout.plain, axis=-1)]
+        seen = [tf.gather(batch.free, self.layout.plain, axis=-1)]
+        total, at = tf.zeros(()), 0
+        for head in self.heads:
+            own = noise[..., at : at + head.part.latents]
+            at += head.part.latents
+            latents, measured, bound = self._evidence(head, weights, p["summary"], batch, own)
+            features.append(latents)
+            seen.append(tf.repeat(measured, head.part.latents, axis=-1))
+            total += bound
+        core = self._core_likelihood(p, tf.concat(features, -1), tf.concat(seen, -1), batch.levels)
+        return core + total
+
+    @staticmethod
+    def _evidence(
+        head: Head, weights: Weights, context: tf.Tensor, batch: Batch, noise: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Draw latents, whether the measurement was made at all, and the bound's other terms."""
+        here = slice(head.part.start, head.part.stop)
+        values, observed = batch.values[..., here], batch.observed[..., here]
+        measured = tf.reduce_max(observed, axis=-1, keepdims=True)
+        mean, log_sd = head.encode(weights, values, observed, batch.conditions)
+        latents = mean + tf.exp(log_sd) * noise
+        posterior = tf.reduce_sum(-0.5 * tf.square(noise) - log_sd - HALF_LOG_2PI, axis=-1)
+        found = head.decode(weights, latents, context)
+        bound = head.log_likelihood(found, values, observed) - measured[..., 0] * posterior
+        return latents, measured, bound
+
+    def _core_likelihood(
+        self,
+        p: dict[str, tf.Tensor],
+        features: tf.Tensor,
+        features_seen: tf.Tensor,
+        codes: tf.Tensor,
+    ) -> tf.Tensor:
+        """Log-likelihood of features and codes under the mixture, ``(member, row)``."""
+        seen = features_seen[:, :, None, :]
         delta = seen * (features[:, :, None, :] - p["mean"])
         if self.layout.features > 1:
             explained = tf.reduce_sum(p["regression"] * delta[:, :, :, None, :], axis=-1)
             innovation = delta - seen * explained
         else:
             innovation = delta
-        gaussian = -0.5 * tf.square(innovation / p["sigma"]) - tf.math.log(p["sigma"]) - LOG_2PI / 2
+        gaussian = -0.5 * tf.square(innovation / p["sigma"]) - tf.math.log(p["sigma"])
+        gaussian -= HALF_LOG_2PI
         component = tf.nn.log_softmax(p["pi"]) + tf.reduce_sum(seen * gaussian, axis=-1)
         at = 0
         for levels in self.layout.levels:
@@ -178,13 +222,7 @@ class Mixture:
             hot = codes[:, :, None, at : at + levels]
             component += tf.reduce_sum(hot * tf.nn.log_softmax(logits), axis=-1)
             at += levels
-        total = tf.reduce_logsumexp(component, axis=-1)
-        if self.layout.is_wide:
-            unit = np.where(self.layout.outside > 0, self.layout.outside, 1)
-            s = p["outside"] * unit
-            noise = -0.5 * tf.square(outside / s) - tf.math.log(s) - LOG_2PI / 2
-            total += tf.reduce_sum(observed * self.layout.has_outside * noise, axis=-1)
-        return total
+        return tf.reduce_logsumexp(component, axis=-1)
 
     def trial_part(
         self,
@@ -213,26 +251,53 @@ class Mixture:
             ``(member, row, level)``.
         """
         p, layout = self.split(parameters), self.layout
-        gumbel = to_gumbel(uniform)
-        pick = winner(p["pi"] + gumbel[..., : self.components], slope=slope)[..., None]
-        q, noise = layout.features, self.noise
+        pick_uniform, level_uniform, *head_uniforms = tf.split(uniform, self._uniform_pieces, -1)
+        shock, own_noise, *head_normals = tf.split(normal, self._normal_pieces, -1)
+        pick = winner(p["pi"] + to_gumbel(pick_uniform), slope=slope)[..., None]
         mean = tf.reduce_sum(pick * p["mean"], axis=2)
         sigma = tf.reduce_sum(pick * p["sigma"], axis=2) * weights["spread.features"]
-        shock = sigma * normal[..., :q]
-        if q > 1:
+        shock = sigma * shock
+        if layout.features > 1:
             regression = tf.reduce_sum(pick[..., None] * p["regression"], axis=2)
             shock = _accumulate(regression, shock)
         features = mean + shock
-        seen = tf.concat([p["summary"], features, normal[..., q : q + noise]], axis=-1)
+        seen = tf.concat([p["summary"], features, own_noise], axis=-1)
         features += dense(weights, "residual.1", leaky(dense(weights, "residual.0", seen)))
-        features = tf.clip_by_value(features, -layout.reach, layout.reach)
-        values = tf.tensordot(features, tf.constant(layout.basis), 1)
-        if layout.is_wide:
-            beyond = p["outside"] * weights["spread.outside"] * layout.outside
-            values += beyond * _outside(normal[..., q + noise :], layout)
+        values = self._values(weights, p["summary"], features, head_uniforms, head_normals, slope)
+        values = tf.clip_by_value(values, -layout.reach, layout.reach)
         logits = tf.reduce_sum(pick * p["codes"], axis=2)
-        levels = draw_levels(logits, gumbel[..., self.components :], layout, slope=slope)
+        levels = draw_levels(logits, to_gumbel(level_uniform), layout, slope=slope)
         return apply_levels(values, levels, layout), levels
+
+    def _values(
+        self,
+        weights: Weights,
+        context: tf.Tensor,
+        features: tf.Tensor,
+        uniforms: list[tf.Tensor],
+        normals: list[tf.Tensor],
+        slope: bool,
+    ) -> tf.Tensor:
+        """Features as values: as they are, or through the heads; in the layout's order."""
+        layout, at = self.layout, len(self.layout.plain)
+        pieces, columns = [features[..., :at]], [layout.plain]
+        for tie in layout.ties:
+            others = tf.gather(features, np.searchsorted(layout.plain, tie.columns[1:]), axis=-1)
+            rest = tf.reduce_sum(others * np.array(tie.weights[1:], np.float32), -1, keepdims=True)
+            pieces.append((tie.total - rest) / tie.weights[0])
+            columns.append(np.array(tie.columns[:1], np.int32))
+        for head, uniform, normal in zip(self.heads, uniforms, normals, strict=True):
+            part = head.part
+            found = head.decode(weights, features[..., at : at + part.latents], context)
+            spread = weights["spread.values"][..., part.start : part.stop]
+            pieces.append(head.draw(found, uniform, normal, spread, slope=slope))
+            columns.append(np.arange(part.start, part.stop, dtype=np.int32))
+            at += part.latents
+        order = np.argsort(np.concatenate(columns))
+        values = tf.concat(pieces, axis=-1) if len(pieces) > 1 else features
+        if np.array_equal(order, np.arange(len(order))):
+            return values
+        return tf.gather(values, order, axis=-1)
 
 
 def draw_levels(logits: tf.Tensor, gumbel: tf.Tensor, layout: Layout, *, slope: bool) -> tf.Tensor:
@@ -280,15 +345,6 @@ def _accumulate(regression: tf.Tensor, shock: tf.Tensor) -> tf.Tensor:
         before = tf.stack(delta, axis=-1)
         delta.append(shock[..., j] + tf.reduce_sum(regression[..., j, :j] * before, axis=-1))
     return tf.stack(delta, axis=-1)
-
-
-def _outside(noise: tf.Tensor, layout: Layout) -> tf.Tensor:
-    """White noise of unit width with its part inside the span of the basis taken out."""
-    inside, _ = np.linalg.qr(layout.basis.T.astype(np.float64))
-    width = np.sqrt(np.maximum(1 - (inside**2).sum(axis=1), 1e-6)).astype(np.float32)
-    inside = inside.astype(np.float32)
-    within = tf.tensordot(tf.tensordot(noise, inside, 1), np.ascontiguousarray(inside.T), 1)
-    return (noise - within) / width
 
 
 def _widths(raw: tf.Tensor) -> tf.Tensor:

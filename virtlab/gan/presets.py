@@ -51,14 +51,16 @@ def sizes_for(blocks: Blocks, preset: str, members: int | None) -> Sizes:
     folds = max(2, min(FOLDS, settings))
     if members is not None:
         folds = folds_for(members, settings)
+    # A head costs more than all else, and its latents are learned well within a thousand steps.
+    wide = bool(blocks.layout.wide)
     return Sizes(
-        members=members or (2 * folds if n < 5000 else folds),
+        members=members or (2 * folds if n < 5000 and not wide else folds),
         folds=folds,
         batch=min(64 if n < 5000 else 128, max(16, int(n) // 2)),
-        likelihood_steps=0 if textbook else 3000,
-        game_steps=4000 if textbook else 1500,
-        every=25 if n < 300 else 100,
-        patience=20 if n < 300 else 10,
+        likelihood_steps=0 if textbook else 1500 if wide else 3000,
+        game_steps=4000 if textbook else 300 if wide else 1500,
+        every=25 if n < 300 and not wide else 100,
+        patience=6 if wide else 20 if n < 300 else 10,
         decay=float(np.clip(50 / n, 1e-3, 1.0)),
     )
 
@@ -82,7 +84,7 @@ def generator_for(blocks: Blocks, preset: str) -> Generator:
         return Textbook(conditions, layout)
     if kind == "convolutional":
         return Convolutional(conditions, layout)
-    wide = layout.is_wide
+    wide = bool(layout.wide)
     # More components than modes turn some into a background of rare, absurd values.
-    components = 1 if n < 100 else 3 if n < 1000 or wide else 5
+    components = 1 if n < 100 or wide else 3 if n < 1000 else 5
     return Mixture(conditions, layout, components=components, width=64)

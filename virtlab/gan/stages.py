@@ -97,21 +97,16 @@ def by_likelihood(
     decay: float,
 ) -> Advance:
     """Maximum likelihood of the mixture core."""
-    data = batches.data
+    latents = sum(head.part.latents for head in generator.heads)
+    shape = (batches.folds.members, batches.size, latents)
     trained = trained_by(weights, without="residual")
 
     def step_loss(step: tf.Tensor) -> tf.Tensor:
         batch = batches.at(step)
         with tf.GradientTape() as tape:
             parameters = generator.setting_part(weights, batch.conditions)
-            fit = generator.log_likelihood(
-                parameters,
-                batch.features,
-                batch.features_observed,
-                data.outside(batch),
-                batch.observed,
-                batch.levels,
-            )
+            noise = tf.random.stateless_normal(shape, (batches.seed, step * 8 + 2))
+            fit = generator.log_likelihood(weights, parameters, batch, noise)
             loss = -tf.reduce_mean(fit, axis=-1)
             total = tf.reduce_sum(loss)
         gradients = tape.gradient(total, list(trained.values()))

@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from virtlab.conditioning import Sum
-from virtlab.gan.blocks import Blocks, Floats, Layout, Part
+from virtlab.conditioning.lines import to_lines
+from virtlab.gan.blocks import Blocks, Floats, Layout, Part, Tie
+from virtlab.gan.start import latents_for
 from virtlab.scaling import Column
 from virtlab.trials import TRIAL, WEIGHT, settings_of
 
 if TYPE_CHECKING:
     import xarray as xr
 
-FEW_VALUES = 8  # a signal this short needs no basis
-MOST_FEATURES = 16
-SHARE_KEPT = 0.99999  # of the variance: what is left is modelled as noise, channel by channel
-NOTHING_LEFT = 1e-4  # of a standard deviation
-REACH = 1.25  # times the largest scaled value, or coordinate on a basis, that was seen
+FEW_VALUES = 8  # a signal this short needs no head, unless it has a floor
+MOST_LATENTS = 16
+MOST_ROWS = 2000  # trials that tell how many latents a signal has
+REACH = 1.25  # times the largest scaled value that was seen
+FAINT = 0.1  # of the largest spread: entries that vary less count no more for it
 
 
 def make_blocks(
@@ -30,7 +32,7 @@ def make_blocks(
     conditions: Floats,
     setting: NDArray[np.int64],
 ) -> Blocks:
-    """Scale all measurements side by side and choose the basis they are modelled on."""
+    """Scale all measurements side by side and say what the columns mean."""
     n = trials.sizes[TRIAL]
     settings = settings_of(trials)
     scaled = [
@@ -40,10 +42,7 @@ def make_blocks(
     values = np.concatenate([values for values, _, _ in scaled], axis=1)
     observed = np.concatenate([seen for _, seen, _ in scaled], axis=1)
     codes = [codes for column, (_, _, codes) in zip(columns, scaled, strict=True) if column.levels]
-    bases = [
-        _basis(v, seen, tied=isinstance(column.constraint, Sum))
-        for column, (v, seen, _) in zip(columns, scaled, strict=True)
-    ]
+    parts = _parts(columns, scaled)
     if not values.shape[1]:  # categories alone: one value that is never observed
         values = observed = np.zeros((len(values), 1), np.float32)
     return Blocks(
@@ -52,63 +51,62 @@ def make_blocks(
         observed=observed,
         codes=np.stack(codes, axis=1) if codes else np.zeros((len(values), 0), np.int32),
         setting=setting,
-        layout=_layout(columns, bases),
+        layout=_layout(columns, parts, values, observed),
         weight=trials[WEIGHT].values / trials[WEIGHT].values.mean() if WEIGHT in trials else None,
     )
 
 
-@dataclass(frozen=True)
-class _Basis:
-    """One measurement's share of a layout: see `Layout`."""
-
-    basis: Floats
-    outside: Floats
-    reach: Floats
-
-
-def _basis(values: Floats, observed: Floats, *, tied: bool) -> _Basis:
-    """Principal components of unit variance; the identity for a few values.
-
-    A few that are tied by their sum have one direction less: a likelihood must not dwell on it.
-    """
-    n, width = values.shape
-    few = width <= FEW_VALUES
-    if few and not (tied and np.ptp(values, axis=0).any()):
-        reach = REACH * np.abs(values * observed).max(axis=0, initial=0)
-        none = np.zeros(width, np.float32)
-        return _Basis(np.eye(width, dtype=np.float32), none, reach.astype(np.float32))
-    filled = np.where(observed > 0, values, 0).astype(np.float64)
-    centered = filled - filled.mean(axis=0)
-    _, singular, components = np.linalg.svd(centered, full_matrices=False)
-    share = np.cumsum(singular**2) / max((singular**2).sum(), 1e-300)
-    most = max(1, min(MOST_FEATURES, n // 4, int(np.searchsorted(share, SHARE_KEPT)) + 1))
-    if few:
-        most = int((singular > NOTHING_LEFT * singular[0]).sum())
-    basis = singular[:most, None] / np.sqrt(n) * components[:most]
-    inside = centered @ components[:most].T @ components[:most]
-    left = np.where(observed > 0, centered - inside, 0).std(axis=0)
-    left = np.where((left > NOTHING_LEFT) & (not few), left, 0)
-    reach = REACH * np.abs(filled @ np.linalg.pinv(basis)).max(axis=0)
-    return _Basis(*(np.asarray(array, np.float32) for array in (basis, left, reach)))
+def _parts(
+    columns: Sequence[Column], scaled: Sequence[tuple[Floats, Floats, NDArray[np.int32]]]
+) -> tuple[Part, ...]:
+    """Where each measurement's values stand, and which have a head."""
+    parts, at = [], 0
+    for column, (values, observed, _) in zip(columns, scaled, strict=True):
+        if not column.values:
+            continue
+        part = Part(column.measurement.name, at, at + column.values, column.measurement.shape)
+        at = part.stop
+        if column.values > FEW_VALUES or column.floor:
+            some = slice(None, None, max(1, len(values) // MOST_ROWS))
+            latents = latents_for(values[some], observed[some], MOST_LATENTS)
+            latents = min(latents, column.values)
+            part = replace(part, latents=latents, floor=column.floor)
+        if part.floor:
+            logs = np.log(values[(values > 0) & (observed > 0)])
+            part = replace(part, log=(float(logs.mean()), max(float(logs.std()), 1e-3)))
+        parts.append(part)
+    return tuple(parts)
 
 
-def _layout(columns: Sequence[Column], bases: Sequence[_Basis]) -> Layout:
+def _ties(columns: Sequence[Column], parts: tuple[Part, ...]) -> tuple[Tie, ...]:
+    """Values without a head that sum up: the one that varies most follows from the others."""
+    ties = []
+    for column, part in zip((column for column in columns if column.values), parts, strict=True):
+        constraint, measurement = column.constraint, column.measurement
+        if part.latents or not isinstance(constraint, Sum):
+            continue
+        entries = np.arange(column.values, dtype=np.float64)[None]
+        for line in to_lines(entries, measurement, constraint.dim)[0].astype(int):
+            line = line[np.argsort(-np.array(column.scale)[line], kind="stable")]
+            total = (0 if column.ratios else 1) - sum(column.center[i] for i in line)
+            weights = tuple(column.scale[i] for i in line)
+            ties.append(Tie(tuple((part.start + line).tolist()), weights, total))
+    return tuple(ties)
+
+
+def _layout(
+    columns: Sequence[Column], parts: tuple[Part, ...], values: Floats, observed: Floats
+) -> Layout:
     """Where everything stands in a row."""
-    width = max(1, sum(column.values for column in columns))
+    width = values.shape[1]
     levels = tuple(column.levels for column in columns if column.levels)
-    height = max(1, sum(len(block.basis) for block in bases))
-    basis = np.zeros((height, width), np.float32)
-    outside, reach = np.zeros(width, np.float32), np.zeros(height, np.float32)
     weight, step = np.zeros(width, np.float32), np.zeros(width, np.float32)
     atom = np.zeros((sum(levels), width), np.float32)
     replaces, level_weight = np.zeros_like(atom), np.zeros(sum(levels), np.float32)
-    parts = []
-    row = at = level = 0
-    for column, block in zip(columns, bases, strict=True):
-        here, rows = slice(at, at + column.values), slice(row, row + len(block.basis))
-        basis[rows, here] = block.basis
-        outside[here], reach[rows] = block.outside, block.reach
-        weight[here] = 1 / np.sqrt(max(column.values, 1))
+    at = level = 0
+    for column in columns:
+        here = slice(at, at + column.values)
+        weight[here] = _weight(column, values[:, here])
         step[here] = column.step
         if column.measurement.kind == "categorical":
             # Two different categories are one unit apart.
@@ -116,19 +114,25 @@ def _layout(columns: Sequence[Column], bases: Sequence[_Basis]) -> Layout:
         elif column.levels:
             atom[level + 1 : level + column.levels, at] = column.scaled_atoms
             replaces[level + 1 : level + column.levels, at] = 1
-        if column.values:
-            measurement = column.measurement
-            parts.append(Part(measurement.name, here.start, here.stop, measurement.shape))
-        row, at, level = rows.stop, at + column.values, level + column.levels
+        at, level = at + column.values, level + column.levels
+    reach = REACH * np.abs(values * observed).max(axis=0, initial=0)
     return Layout(
-        basis=basis,
-        outside=outside,
-        reach=reach,
+        reach=reach.astype(np.float32),
         weight=weight,
         levels=levels,
         atom=atom,
         replaces=replaces,
         level_weight=level_weight,
         step=step,
-        parts=tuple(parts),
+        parts=parts,
+        ties=_ties(columns, parts),
     )
+
+
+def _weight(column: Column, values: Floats) -> Floats:
+    """Weight of each value in the joint distance: a measurement counts as one."""
+    weight = np.full(column.values, 1 / np.sqrt(max(column.values, 1)), np.float32)
+    if column.floor:  # its entries share one scale, but should count alike
+        spread = values.std(axis=0)
+        weight /= np.maximum(spread, FAINT * spread.max())
+    return weight

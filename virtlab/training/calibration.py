@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from virtlab import scores
-from virtlab.gan.blocks import Blocks, Floats
+from virtlab.gan.blocks import Blocks
 from virtlab.gan.fit import Fit
 from virtlab.gan.predict import held_out_draws
 from virtlab.scaling import Column
@@ -43,7 +42,7 @@ def calibrate(
     losses = {name: np.full(len(SPREADS), np.inf) for name in slices}
     rng = np.random.default_rng(seed)
     for i, spread in enumerate(SPREADS):
-        trial = _with_spread(fit, dict.fromkeys(slices, float(spread)), slices)
+        trial = _with_spread(fit, dict.fromkeys(slices, float(spread)))
         rows = max_rows(blocks, DRAWS)
         held = held_out_draws(trial, blocks, draws=DRAWS, max_rows=rows, seed=seed)
         weight = None if blocks.weight is None else blocks.weight[held.rows]
@@ -59,7 +58,7 @@ def calibrate(
         name: float(SPREADS[np.argmin(loss)] ** trust) if np.isfinite(loss).any() else 1.0
         for name, loss in losses.items()
     }
-    return _with_spread(fit, chosen, slices), chosen
+    return _with_spread(fit, chosen), chosen
 
 
 def value_slices(columns: Sequence[Column]) -> dict[str, slice]:
@@ -77,18 +76,17 @@ def max_rows(blocks: Blocks, draws: int) -> int:
     return max(50, int(MOST_VALUES / (draws * blocks.layout.values)))
 
 
-def _with_spread(fit: Fit, spread: dict[str, float], slices: dict[str, slice]) -> Fit:
+def _with_spread(fit: Fit, spread: dict[str, float]) -> Fit:
     """The fit with each measurement's Gaussian noise scaled by its factor."""
-    basis: Floats = fit.generator.layout.basis
-    by_value = np.ones(basis.shape[1], np.float32)
-    by_feature = np.ones(basis.shape[0], np.float32)
-    for name, here in slices.items():
-        by_value[here] = spread[name]
-        touched: NDArray[np.bool_] = np.abs(basis[:, here]).sum(axis=1) > 0
-        by_feature[touched] = spread[name]
+    layout = fit.generator.layout
+    by_value = np.ones(layout.values, np.float32)
+    by_feature = np.ones(layout.features, np.float32)
+    for part in layout.parts:
+        by_value[part.start : part.stop] = spread[part.name]
+        by_feature[layout.features_of(part)] = spread[part.name]
     members = fit.folds.members
     weights = fit.weights | {
         "spread.features": np.tile(by_feature, (members, 1, 1)),
-        "spread.outside": np.tile(by_value, (members, 1, 1)),
+        "spread.values": np.tile(by_value, (members, 1, 1)),
     }
     return replace(fit, weights=weights)

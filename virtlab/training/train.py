@@ -133,8 +133,6 @@ def _learn(
 
     tell(Progress("starting TensorFlow", READ))
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    # Measured no faster on these small products; without it TensorFlow starts without talk.
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
     from virtlab.gan.export import export
     from virtlab.training.assessment import assess, verdict
     from virtlab.training.blocks import make_blocks

@@ -1,0 +1,231 @@
+"""Heads for signals and images: values from a few latents and back.
+
+A wide measurement is learned as a variational autoencoder (Kingma & Welling 2014) whose prior is
+the mixture core: ``p(values | condition)`` becomes ``p(values | latents, condition)``, a decoder,
+times the core's ``p(latents | condition)``. Encoder and decoder start as the principal components
+of each member's own training trials (probabilistic PCA, Tipping & Bishop 1999) and learn what is
+not linear, and noise that follows the signal. Values that pile up on a floor (dark pixels) are
+on it with a probability of their own, and lognormal mixtures above it: zeros come back exactly.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import tensorflow as tf
+
+from virtlab.gan.blocks import Floats, Part
+from virtlab.gan.convolutions import convolve, flatten, init_convolution, upsample
+from virtlab.gan.layers import Weights, dense, init_dense, swish
+
+HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
+CONTEXT = 16  # width of the setting's summary that decoders and the residual see
+ENCODED = 64
+COARSE, FINE = 32, 16  # channels, and where the space is whole
+SMALLEST = 5  # places along a dim that upsampling starts from, at most
+FEW_PLACES = 32  # fewer are decoded by dense layers
+START_SD = 0.1  # of the posterior, in standard deviations of a latent
+LEAST, MOST = -6.9, 3.0  # of log standard deviations
+
+
+@dataclass(frozen=True)
+class Head:
+    """Encoder and decoder of one measurement; its functions take the weights.
+
+    Parameters
+    ----------
+    part
+        The measurement.
+    index
+        Distinguishes its weights.
+    conditions
+        Features of a condition.
+    """
+
+    part: Part
+    index: int
+    conditions: int
+
+    @property
+    def values(self) -> int:
+        """Values of the measurement."""
+        return self.part.stop - self.part.start
+
+    @property
+    def outputs(self) -> int:
+        """Numbers that describe the distribution of each value."""
+        return 6 if self.part.floor else 2
+
+    @property
+    def uniforms(self) -> int:
+        """Uniform latents per trial."""
+        return 2 * self.values if self.part.floor else 0
+
+    @property
+    def normals(self) -> int:
+        """Gaussian latents per trial."""
+        return self.values
+
+    def init(self, rng: np.random.Generator, members: int) -> dict[str, Floats]:
+        """Weights to start from, without the components: see `virtlab.gan.start`."""
+        q, e, d = self.part.latents, f"encoder{self.index}", f"decoder{self.index}"
+        inputs = self.values * (2 if self.part.floor else 1) + self.conditions
+        weights = init_dense(rng, e, [inputs, ENCODED, ENCODED, 2 * q], members=members, last=0.01)
+        weights[f"{e}.basis"] = np.zeros((members, self.values, q), np.float32)
+        if not self.part.floor:
+            weights[f"{d}.basis"] = np.zeros((members, q, self.values), np.float32)
+        weights[f"{d}.place"] = np.zeros((members, 1, self.values * self.outputs), np.float32)
+        if self._is_dense:
+            sizes = [q + CONTEXT, ENCODED, ENCODED, self.values * self.outputs]
+            return weights | init_dense(rng, d, sizes, members=members, last=0.1)
+        spaces = self._spaces
+        first = math.prod(spaces[0]) * COARSE
+        weights |= init_dense(rng, d, [q + CONTEXT, ENCODED, first], members=members)
+        taps = 3 ** len(spaces[0])
+        channels = [COARSE] * (len(spaces) - 1) + [FINE]
+        for i, (inner, outer) in enumerate(pairwise(channels)):
+            name = f"{d}.conv{i}"
+            weights |= init_convolution(rng, name, taps, inner, outer, members=members)
+        outputs = self.part.channels * self.outputs
+        last = init_convolution(rng, f"{d}.out", taps, channels[-1], outputs, members=members)
+        return weights | {name: 0.1 * value for name, value in last.items()}
+
+    @property
+    def _is_dense(self) -> bool:
+        return math.prod(self.part.space) < FEW_PLACES or max(self.part.space) < SMALLEST
+
+    @property
+    def _spaces(self) -> list[tuple[int, ...]]:
+        """Spaces from the smallest, which upsampling starts from, to the whole."""
+        spaces = [self.part.space]
+        while max(spaces[0]) > SMALLEST:
+            spaces.insert(0, tuple(-(-n // 2) if n > SMALLEST else n for n in spaces[0]))
+        return spaces
+
+    def encode(
+        self, weights: Weights, values: tf.Tensor, observed: tf.Tensor, conditions: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Mean and log standard deviation of the latents, each ``(member, row, latent)``."""
+        e = f"encoder{self.index}"
+        seen = values * observed
+        inputs = [seen, conditions]
+        if self.part.floor:
+            inputs.append(tf.cast(seen > 0, tf.float32))
+        h = tf.concat(inputs, axis=-1)
+        h = swish(dense(weights, f"{e}.0", h))
+        h = swish(dense(weights, f"{e}.1", h))
+        mean, log_sd = tf.split(dense(weights, f"{e}.2", h), 2, axis=-1)
+        mean += tf.matmul(seen, weights[f"{e}.basis"])
+        return mean, tf.clip_by_value(log_sd + math.log(START_SD), LEAST, 0.7)
+
+    def decode(self, weights: Weights, latents: tf.Tensor, context: tf.Tensor) -> list[tf.Tensor]:
+        """What describes the distribution of each value: `outputs` of ``(member, row, value)``."""
+        d = f"decoder{self.index}"
+        h = swish(dense(weights, f"{d}.0", tf.concat([latents, context], axis=-1)))
+        h = dense(weights, f"{d}.1", h)
+        last = dense(weights, f"{d}.2", swish(h)) if self._is_dense else self._convolved(weights, h)
+        found = tf.split(last + weights[f"{d}.place"], self.outputs, axis=-1)
+        if not self.part.floor:
+            found[0] += tf.matmul(latents, weights[f"{d}.basis"])
+        return found
+
+    def _convolved(self, weights: Weights, h: tf.Tensor) -> tf.Tensor:
+        """Upsample and convolve from the smallest space to the whole; one output after another."""
+        d, spaces = f"decoder{self.index}", self._spaces
+        ones = (1,) * len(spaces[0])
+        x = swish(tf.reshape(h, (*h.shape[:2], *spaces[0], COARSE)))
+        for i, space in enumerate(spaces[1:]):
+            factor = tuple(2 if n != m else 1 for n, m in zip(space, spaces[i], strict=True))
+            x = _crop(upsample(x, factor), space)
+            x = swish(convolve(weights, f"{d}.conv{i}.0", x, ones))
+        x = convolve(weights, f"{d}.out.0", x, ones)
+        pieces = tf.split(x, self.outputs, axis=-1)
+        if self.part.channel_axis is None:
+            pieces = [piece[..., 0] for piece in pieces]
+            shape = (*x.shape[:2], self.values)
+            return tf.concat([tf.reshape(piece, shape) for piece in pieces], axis=-1)
+        return tf.concat([flatten(self.part, piece) for piece in pieces], axis=-1)
+
+    def log_likelihood(
+        self, found: list[tf.Tensor], values: tf.Tensor, observed: tf.Tensor
+    ) -> tf.Tensor:
+        """Log-likelihood of each trial given its latents, ``(member, row)``."""
+        if not self.part.floor:
+            each = _log_normal(values, found[0], _clipped(found[1]))
+            return tf.reduce_sum(observed * each, axis=-1)
+        above = tf.cast(values > 0, tf.float32)
+        mean, scale = self.part.log
+        t = (tf.math.log(tf.maximum(values, 1e-12)) - mean) / scale
+        lit = -tf.nn.sigmoid_cross_entropy_with_logits(above, found[0])
+        weight, means, widths = _above(found)
+        kinds = tf.stack(
+            [
+                w + _log_normal(t, m, s)
+                for w, m, s in zip(_log_shares(weight), means, widths, strict=True)
+            ]
+        )
+        return tf.reduce_sum(observed * (lit + above * tf.reduce_logsumexp(kinds, axis=0)), axis=-1)
+
+    def draw(
+        self,
+        found: list[tf.Tensor],
+        uniform: tf.Tensor,
+        normal: tf.Tensor,
+        spread: tf.Tensor,
+        *,
+        slope: bool,
+    ) -> tf.Tensor:
+        """Draw values, ``(member, row, value)``; `spread` scales Gaussian noise."""
+        if not self.part.floor:
+            return found[0] + tf.exp(_clipped(found[1])) * spread * normal
+        lit, which = tf.split(tf.clip_by_value(uniform, 1e-7, 1 - 1e-7), 2, axis=-1)
+        weight, means, widths = _above(found)
+        first = _switch(weight + _logistic(which), slope=slope)
+        mean = first * means[0] + (1 - first) * means[1]
+        width = tf.exp(first * widths[0] + (1 - first) * widths[1])
+        center, scale = self.part.log
+        # Half a decade beyond a typical value's spread at most: exp must not run away.
+        t = tf.clip_by_value(mean + width * normal, -8.0, 8.0)
+        return _switch(found[0] + _logistic(lit), slope=slope) * tf.exp(center + scale * t)
+
+
+def _crop(x: tf.Tensor, space: tuple[int, ...]) -> tf.Tensor:
+    """The first places along each axis: upsampling may have made one too many."""
+    if tuple(x.shape[2:-1]) == space:
+        return x
+    return tf.slice(x, [0] * x.shape.rank, [*x.shape[:2], *space, x.shape[-1]])
+
+
+def _clipped(log_sd: tf.Tensor) -> tf.Tensor:
+    return tf.clip_by_value(log_sd, LEAST, MOST)
+
+
+def _log_normal(x: tf.Tensor, mean: tf.Tensor, log_sd: tf.Tensor) -> tf.Tensor:
+    return -0.5 * tf.square((x - mean) * tf.exp(-log_sd)) - log_sd - HALF_LOG_2PI
+
+
+def _above(found: list[tf.Tensor]) -> tuple[tf.Tensor, list[tf.Tensor], list[tf.Tensor]]:
+    """Logit of the first component, means and log widths of both, of what lies above a floor."""
+    _, weight, first, second, narrow, wide = found
+    return weight, [first, second], [_clipped(narrow), _clipped(wide)]
+
+
+def _log_shares(logit: tf.Tensor) -> list[tf.Tensor]:
+    return [-tf.nn.softplus(-logit), -tf.nn.softplus(logit)]
+
+
+def _logistic(uniform: tf.Tensor) -> tf.Tensor:
+    """Standard logistic noise from uniform noise."""
+    return tf.math.log(uniform) - tf.math.log(1 - uniform)
+
+
+def _switch(score: tf.Tensor, *, slope: bool) -> tf.Tensor:
+    """1 where the score is positive; with `slope` the gradient of a sigmoid (binary concrete)."""
+    hard = tf.cast(score > 0, tf.float32)
+    if not slope:
+        return hard
+    soft = tf.sigmoid(score)
+    return soft + tf.stop_gradient(hard - soft)
