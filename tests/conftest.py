@@ -8,9 +8,8 @@ import h5py
 import numpy as np
 import pytest
 
-# As `virtlab.training` sets them: tests that import TensorFlow first must get the same bytes.
+# As `virtlab.training` sets it, for tests that import TensorFlow first.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 
 TINY_EXPERIMENT = """
 [experiment]

@@ -221,7 +221,10 @@ def test_floor_of_a_signal_comes_back_exactly_and_nothing_goes_below():
     values = np.maximum(signal() - 50, 0)
     assert 0.05 < (values == 0).mean() < 0.95
     column = fit_column(Measurement("s", dims=("t",), shape=(30,)), values)
-    assert column.gap > 0
+    assert column.floor
+    scaled, _, _ = column.scale_down(values)
+    np.testing.assert_array_equal(scaled == 0, values == 0)
+    assert scaled.min() == 0
     np.testing.assert_array_equal(back(column, values) == 0, values == 0)
     low = column.scale_up(np.full((1, 30), -1e4, np.float32), None)
     np.testing.assert_array_equal(low, 0)

@@ -1,9 +1,11 @@
 """Small layouts and blocks: plain arrays, as the networks see them."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from virtlab.gan.blocks import Blocks, Layout
+from virtlab.gan.blocks import Blocks, Layout, Part
 
 ATOM = -1.5
 
@@ -11,8 +13,6 @@ ATOM = -1.5
 def plain(values=1):
     """Scalars only."""
     return Layout(
-        basis=np.eye(values, dtype=np.float32),
-        outside=np.zeros(values, np.float32),
         reach=np.full(values, 1e6, np.float32),
         weight=np.ones(values, np.float32),
         levels=(),
@@ -27,50 +27,55 @@ def coded():
     """Two scalars, the second with an atom, and a category of three."""
     atom, replaces = np.zeros((5, 2), np.float32), np.zeros((5, 2), np.float32)
     atom[1, 1], replaces[1, 1] = ATOM, 1
-    return Layout(
-        basis=np.eye(2, dtype=np.float32),
-        outside=np.zeros(2, np.float32),
-        reach=np.full(2, 1e6, np.float32),
-        weight=np.ones(2, np.float32),
+    return replace(
+        plain(2),
         levels=(2, 3),
         atom=atom,
         replaces=replaces,
         level_weight=np.array([0, 0, 0.7, 0.7, 0.7], np.float32),
-        step=np.zeros(2, np.float32),
     )
 
 
-def wide(values=9, features=2):
-    """A signal on a basis that spans little of it, and a scalar beside it."""
-    basis = np.zeros((features + 1, values + 1), np.float32)
-    grid = np.linspace(0, np.pi, values)
-    for row in range(features):
-        basis[row, :values] = np.sin((row + 1) * grid)
-    basis[-1, -1] = 1
-    outside = np.append(np.linspace(0.1, 0.5, values), 0).astype(np.float32)
-    return Layout(
-        basis=basis,
-        outside=outside,
-        reach=np.full(features + 1, 1e6, np.float32),
-        weight=np.full(values + 1, 1 / 3, np.float32),
-        levels=(),
-        atom=np.zeros((0, values + 1), np.float32),
-        replaces=np.zeros((0, values + 1), np.float32),
-        level_weight=np.zeros(0, np.float32),
-        step=np.zeros(values + 1, np.float32),
+def of_parts(**wanted):
+    """Measurements side by side: each a shape, or what else to say of its `Part` beside it."""
+    parts, at = [], 0
+    for name, found in wanted.items():
+        shape, more = (found, {}) if isinstance(found, tuple) else (found.pop("shape"), found)
+        stop = at + int(np.prod(shape))
+        parts.append(Part(name, at, stop, shape, **more))
+        at = stop
+    sizes = [part.stop - part.start for part in parts]
+    weight = np.concatenate([np.full(size, size**-0.5, np.float32) for size in sizes])
+    return replace(plain(at), weight=weight, parts=tuple(parts))
+
+
+def wide(values=9, latents=2):
+    """A signal with a head, and a scalar beside it."""
+    return of_parts(signal={"shape": (values,), "latents": latents}, height=())
+
+
+def heads():
+    """Scalars before, between and after signals and images of every sort."""
+    return of_parts(
+        first=(),
+        trace={"shape": (65,), "latents": 3},
+        second=(),
+        image={"shape": (7, 12), "latents": 2, "floor": True, "log": (-1.0, 0.8)},
+        both={"shape": (2, 64), "latents": 2},
+        short=(5,),
     )
 
 
-@pytest.fixture(params=["plain", "coded", "wide"])
+@pytest.fixture(params=["plain", "coded", "wide", "heads"])
 def layout(request):
     """Each kind of layout in turn."""
-    return {"plain": plain(3), "coded": coded(), "wide": wide()}[request.param]
+    return {"plain": plain(3), "coded": coded(), "wide": wide(), "heads": heads()}[request.param]
 
 
 @pytest.fixture
 def layouts():
     """Functions that make layouts, by name."""
-    return {"plain": plain, "coded": coded, "wide": wide}
+    return {"plain": plain, "coded": coded, "wide": wide, "heads": heads, "of_parts": of_parts}
 
 
 @pytest.fixture

@@ -1,4 +1,6 @@
-"""Trials as tensors: masks, atoms, gaps in signals."""
+"""Trials as tensors: masks, atoms, counts."""
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,14 +17,14 @@ def test_levels_are_one_hot_and_missing_ones_are_zero_and_unseen(layouts):
     np.testing.assert_array_equal(seen, [[1, 1, 1, 1, 1], [0, 0, 1, 1, 1], [1, 1, 0, 0, 0]])
 
 
-def test_a_value_on_its_atom_is_seen_but_is_no_feature_to_explain(coded_blocks):
+def test_a_value_on_its_atom_is_seen_but_is_not_free(coded_blocks):
     data = TrainingSet(coded_blocks)
     batch = data.rows(tf.range(len(coded_blocks)))
     on_atom = coded_blocks.codes[:, 0] == 1
     assert on_atom.any()
-    np.testing.assert_array_equal(np.asarray(batch.features_observed)[on_atom, 1], 0)
+    np.testing.assert_array_equal(np.asarray(batch.free)[on_atom, 1], 0)
     np.testing.assert_array_equal(
-        np.asarray(batch.features_observed)[~on_atom, 1], coded_blocks.observed[~on_atom, 1]
+        np.asarray(batch.free)[~on_atom, 1], coded_blocks.observed[~on_atom, 1]
     )
     np.testing.assert_array_equal(batch.observed, coded_blocks.observed)
 
@@ -37,41 +39,31 @@ def test_joint_values_put_measurements_and_categories_side_by_side(coded_blocks)
     np.testing.assert_allclose(joint[:, 4:].sum(axis=1), 0.7 * (coded_blocks.codes[:50, 1] >= 0))
 
 
-def signals(layout, features, rng, gap):
-    """Blocks of signals on the basis, with a gap in each."""
-    n = len(features)
-    values = (features @ layout.basis).astype(np.float32)
-    observed = np.ones_like(values)
-    observed[:, gap] = 0
+def counting(layouts, *, floor):
+    """Blocks of 200 counting histograms, half of whose entries are 0."""
+    layout = layouts["of_parts"](h={"shape": (12,), "latents": 2, "floor": floor}, n=())
+    layout = replace(layout, step=np.full(13, 0.5, np.float32))
+    values = 0.5 * np.random.default_rng(0).integers(0, 2, (200, 13)).astype(np.float32)
     return Blocks(
-        conditions=np.zeros((n, 1), np.float32),
-        values=values * observed,
-        observed=observed,
-        codes=np.zeros((n, 0), np.int32),
-        setting=np.arange(n),
+        conditions=np.zeros((200, 1), np.float32),
+        values=values,
+        observed=np.ones_like(values),
+        codes=np.zeros((200, 0), np.int32),
+        setting=np.arange(200),
         layout=layout,
     )
 
 
-def test_gaps_in_signals_are_filled_from_what_was_observed(layouts):
-    layout = layouts["wide"]()
-    rng = np.random.default_rng(0)
-    features = rng.standard_normal((20, layout.features))
-    blocks = signals(layout, features, rng, gap=slice(3, 5))
-    batch = TrainingSet(blocks).rows(tf.range(20))
-    np.testing.assert_allclose(batch.features, features, atol=0.02)
-    np.testing.assert_array_equal(batch.observed, blocks.observed)
-    outside = TrainingSet(blocks).outside(batch)
-    np.testing.assert_allclose(outside, 0, atol=0.02)
-
-
-def test_signal_of_which_nothing_was_measured_counts_as_missing(layouts):
-    layout = layouts["wide"]()
-    rng = np.random.default_rng(0)
-    blocks = signals(layout, rng.standard_normal((5, layout.features)), rng, gap=slice(0, 9))
-    batch = TrainingSet(blocks).rows(tf.range(5))
-    np.testing.assert_array_equal(batch.features_observed, [[0, 0, 1]] * 5)
-    assert np.isfinite(batch.features).all()
+@pytest.mark.parametrize("floor", [False, True])
+def test_counts_are_spread_out_by_less_than_one_but_a_floor_is_not(layouts, floor):
+    blocks = counting(layouts, floor=floor)
+    noise = np.random.default_rng(1).uniform(-0.5, 0.5, (200, 13)).astype(np.float32)
+    batch = TrainingSet(blocks).rows(tf.range(200), tf.constant(noise))
+    moved = np.asarray(batch.values) - blocks.values
+    still = np.zeros_like(blocks.values, bool)
+    still[:, :12] = floor & (blocks.values[:, :12] == 0)
+    np.testing.assert_array_equal(moved[still], 0)
+    np.testing.assert_allclose(moved[~still], 0.5 * noise[~still], atol=1e-6)
 
 
 @pytest.mark.parametrize("shape", [(3,), (2, 4)])

@@ -24,8 +24,6 @@ def layout():
     zeros = np.zeros(at, np.float32)
     none = np.zeros((0, at), np.float32)
     return Layout(
-        basis=np.eye(at, dtype=np.float32),
-        outside=zeros,
         reach=zeros + 10,
         weight=weight.astype(np.float32),
         levels=(2,),

@@ -6,9 +6,12 @@ import tensorflow as tf
 from scipy.special import log_softmax
 from scipy.stats import multivariate_normal, norm
 
+from virtlab.gan.batches import Batch
+from virtlab.gan.heads import START_SD
 from virtlab.gan.mixture import Mixture, winner
 
 MEMBERS, ROWS = 2, 5
+SPREADS = ("spread.features", "spread.values")
 
 
 def random_parameters(generator, seed=0, rows=ROWS):
@@ -26,19 +29,17 @@ def component(parts, m, r, k):
     return mean.astype(float), inverse @ np.diag(sigma.astype(float) ** 2) @ inverse.T
 
 
-def likelihood(generator, parameters, features, seen=None, codes=None, outside=None, observed=None):
+def likelihood(generator, parameters, values, seen=None, codes=None, weights=None, noise=None):
     """`log_likelihood` of plain arrays."""
-    shape = (MEMBERS, ROWS, generator.layout.values)
-    levels = np.zeros((MEMBERS, ROWS, sum(generator.layout.levels)))
-    given = [
-        features,
-        np.ones_like(features) if seen is None else seen,
-        np.zeros(shape) if outside is None else outside,
-        np.ones(shape) if observed is None else observed,
-        levels if codes is None else codes,
-    ]
-    found = generator.log_likelihood(parameters, *(tf.constant(x, tf.float32) for x in given))
-    return np.asarray(found)
+    seen = np.ones_like(values) if seen is None else seen
+    levels = np.zeros((MEMBERS, ROWS, sum(generator.layout.levels))) if codes is None else codes
+    conditions = np.zeros((MEMBERS, ROWS, generator.conditions))
+    arrays = (conditions, values, seen, seen, levels, np.concatenate([seen, levels], axis=-1))
+    batch = Batch(*(tf.constant(x, tf.float32) for x in arrays))
+    latents = sum(part.latents for part in generator.layout.wide)
+    noise = np.zeros((MEMBERS, ROWS, latents)) if noise is None else noise
+    noise = tf.constant(noise, tf.float32)
+    return np.asarray(generator.log_likelihood(weights or {}, parameters, batch, noise))
 
 
 @pytest.mark.parametrize("components", [1, 4])
@@ -132,19 +133,76 @@ def test_probabilities_of_all_levels_sum_to_one(layouts):
     np.testing.assert_allclose(total, 1, rtol=1e-5)
 
 
-def test_noise_outside_the_basis_is_judged_where_it_was_observed(layouts):
-    layout = layouts["wide"]()
-    generator = Mixture(2, layout, components=1, width=8)
+def linear_signal(generator, parameters, seed=5):
+    """Weights of a linear Gaussian decoder and its exact posterior; its components and noise.
+
+    One component, and latents that are independent of all else, so that the posterior is known.
+    """
+    rng = np.random.default_rng(seed)
+    start = generator.init(rng, MEMBERS)
+    weights = {name: np.zeros_like(value) for name, value in start.items()}
+    basis = np.linalg.qr(rng.standard_normal((9, 2)))[0].T * [[2.0], [0.7]]
+    center, sd = rng.standard_normal(9), np.array(0.4)
+    weights["decoder0.basis"][:] = basis
+    weights["decoder0.place"][:, 0, :9], weights["decoder0.place"][:, 0, 9:] = center, np.log(sd)
+    parts = generator.split(parameters)
+    mean, sigma = np.asarray(parts["mean"])[:, 0, 0, 1:], np.asarray(parts["sigma"])[:, 0, 0, 1:]
+    precision = (basis**2).sum(axis=1) / sd**2 + sigma**-2.0
+    for m in range(MEMBERS):
+        weights["encoder0.basis"][m] = basis.T / sd**2 / precision[m]
+        at = (mean[m] * sigma[m] ** -2.0 - center @ basis.T / sd**2) / precision[m]
+        weights["encoder0.2.b"][m, 0] = [*at, *(-0.5 * np.log(precision[m]) - np.log(START_SD))]
+    return weights, basis, center, sd
+
+
+def alike_and_independent(generator, seed=0):
+    """Parameters of one component without regressions, the same in every row."""
+    parameters = np.array(random_parameters(generator, seed))
+    at = 0
+    for name, length in generator.pieces:
+        if name == "regression":
+            parameters[..., at : at + length] = 0
+        at += length
+    return tf.constant(np.broadcast_to(parameters[:, :1], parameters.shape))
+
+
+@pytest.mark.parametrize("missing", [0, 9])
+def test_bound_of_a_linear_signal_is_its_likelihood_whatever_the_noise(layouts, missing):
+    generator = Mixture(2, layouts["wide"](), components=1, width=8)
+    parameters = alike_and_independent(generator)
+    weights, basis, center, sd = linear_signal(generator, parameters)
+    rng = np.random.default_rng(1)
+    x, noise = rng.standard_normal((MEMBERS, ROWS, 10)), rng.standard_normal((MEMBERS, ROWS, 2))
+    seen = np.ones_like(x)
+    seen[..., :missing] = 0
+    found = likelihood(generator, parameters, x, seen, weights=weights, noise=noise)
+    parts = generator.split(parameters)
+    for m in range(MEMBERS):
+        mean, sigma = (np.asarray(parts[name])[m, 0, 0].astype(float) for name in ("mean", "sigma"))
+        covariance = basis.T @ np.diag(sigma[1:] ** 2) @ basis + sd**2 * np.eye(9)
+        expected = norm(mean[0], sigma[0]).logpdf(x[m, :, 9])
+        if not missing:
+            signal = multivariate_normal(center + mean[1:] @ basis, covariance)
+            expected += signal.logpdf(x[m, :, :9])
+        np.testing.assert_allclose(found[m], expected, rtol=1e-4, atol=1e-3)
+
+
+def test_what_was_not_measured_of_a_signal_does_not_matter(layouts):
+    generator = Mixture(2, layouts["heads"](), components=2, width=8)
+    weights = generator.init(np.random.default_rng(0), MEMBERS)
     parameters = random_parameters(generator)
     rng = np.random.default_rng(1)
-    x = rng.standard_normal((MEMBERS, ROWS, layout.features))
-    rest = rng.standard_normal((MEMBERS, ROWS, layout.values))
-    observed = (rng.random(rest.shape) < 0.6).astype(float)
-    none = likelihood(generator, parameters, x, outside=rest, observed=np.zeros_like(rest))
-    found = likelihood(generator, parameters, x, outside=rest, observed=observed)
-    sigma = np.asarray(generator.split(parameters)["outside"]).astype(float)
-    each = norm(0, (sigma * layout.outside)[..., :-1]).logpdf(rest[..., :-1]) * observed[..., :-1]
-    np.testing.assert_allclose(found - none, each.sum(axis=-1), rtol=1e-4)
+    x = np.abs(rng.standard_normal((MEMBERS, ROWS, generator.layout.values)))
+    seen = (rng.random(x.shape) < 0.5).astype(float)
+    seen[:, :2, 1:66], seen[:, 2, 67:151] = 0, 0  # whole measurements, too
+    found, other = (
+        likelihood(generator, parameters, np.where(seen > 0, x, filled), seen, weights=weights)
+        for filled in (0.0, 7.0)
+    )
+    np.testing.assert_array_equal(found, other)
+    full = likelihood(generator, parameters, x, weights=weights)
+    assert np.isfinite(full).all()
+    assert np.all(full != found)
 
 
 def draws_of(generator, parameters, n=40_000, seed=2, weights=None):
@@ -191,18 +249,20 @@ def test_levels_are_drawn_as_often_as_the_likelihood_says(layouts):
     np.testing.assert_array_equal(values[:, 1] == atom, levels[:, 1] == 1)
 
 
-def test_noise_outside_the_basis_has_the_width_that_the_likelihood_judges(layouts):
-    layout = layouts["wide"]()
-    generator = Mixture(2, layout, components=1, width=8)
-    parameters = random_parameters(generator)
-    weights = generator.init(np.random.default_rng(0), MEMBERS)
-    still = weights | {"spread.outside": 0 * weights["spread.outside"]}
-    noisy, _ = draws_of(generator, parameters, n=20_000, weights=weights)
-    smooth, _ = draws_of(generator, parameters, n=20_000, weights=still)
-    rest = noisy - smooth
-    sigma = np.asarray(generator.split(parameters)["outside"])[0, 0]
-    np.testing.assert_allclose(rest.std(axis=0), sigma * layout.outside, rtol=0.05, atol=1e-6)
-    assert np.all(rest[:, -1] == 0)  # the scalar beside the signal lies on the basis
+def test_draws_of_a_signal_have_the_likelihoods_mean_and_covariance(layouts):
+    generator = Mixture(2, layouts["wide"](), components=1, width=8)
+    parameters = alike_and_independent(generator)
+    weights, basis, center, sd = linear_signal(generator, parameters)
+    weights = weights | {name: np.ones_like(weights[name]) for name in SPREADS}
+    drawn, _ = draws_of(generator, parameters, weights=weights)
+    parts = generator.split(parameters)
+    mean, sigma = (np.asarray(parts[name])[0, 0, 0].astype(float) for name in ("mean", "sigma"))
+    covariance = basis.T @ np.diag(sigma[1:] ** 2) @ basis + sd**2 * np.eye(9)
+    scale = np.sqrt(np.diag(covariance))
+    signal = drawn[:, :9]
+    assert np.all(np.abs(signal.mean(axis=0) - center - mean[1:] @ basis) < 0.03 * scale)
+    assert np.all(np.abs(np.cov(signal.T) - covariance) < 0.05 * np.outer(scale, scale))
+    assert drawn[:, 9].mean() == pytest.approx(mean[0], abs=0.03 * sigma[0])
 
 
 def test_residual_starts_at_zero_and_shapes_values_once_it_has_weights(layouts):
@@ -281,8 +341,39 @@ def test_one_feature_needs_no_regression(layouts):
     assert pieces["regression"] == 2 * 3
 
 
-def test_layout_says_which_values_its_basis_leaves_something_of(layouts):
-    assert not layouts["plain"](3).is_wide
-    layout = layouts["wide"]()
-    assert layout.is_wide
-    np.testing.assert_array_equal(layout.has_outside, [1] * 9 + [0])
+def test_layout_says_which_features_belong_to_which_measurement(layouts):
+    layout = layouts["heads"]()
+    np.testing.assert_array_equal(layout.plain, [0, 66, *range(279, 284)])
+    assert layout.features == 7 + 3 + 2 + 2
+    found = {part.name: layout.features_of(part).tolist() for part in layout.parts}
+    assert found == {
+        "first": [0],
+        "trace": [7, 8, 9],
+        "second": [1],
+        "image": [10, 11],
+        "both": [12, 13],
+        "short": [2, 3, 4, 5, 6],
+    }
+
+
+def test_values_come_back_in_the_order_of_the_measurements(layouts):
+    layout = layouts["heads"]()
+    generator = Mixture(2, layout, components=1, width=8)
+    start = generator.init(np.random.default_rng(0), MEMBERS)
+    weights = {name: np.zeros_like(value) for name, value in start.items()}  # without any noise
+    mark = {0: 10.0, 2: 30.0}
+    for head in generator.heads:
+        size, place = head.values, weights[f"decoder{head.index}.place"][:, 0]
+        if head.part.floor:
+            place[:, :size] = 50.0  # never on the floor
+            place[:, 2 * size :] = -7.0
+            weights[f"decoder{head.index}.place"][:, 0, 2 * size : 4 * size] = 0.5
+        else:
+            place[:, :size], place[:, size:] = mark[head.index], -7.0
+    parameters = np.zeros((MEMBERS, ROWS, sum(length for _, length in generator.pieces)))
+    at = generator.components
+    parameters[..., at : at + 7] = np.arange(1, 8)  # means of the scalars
+    drawn, _ = draws_of(generator, tf.constant(parameters, tf.float32), n=3, weights=weights)
+    lit = np.exp(-1.0 + 0.8 * 0.5)
+    expected = [1, *[10] * 65, 2, *[lit] * 84, *[30] * 128, *range(3, 8)]
+    np.testing.assert_allclose(drawn, [expected] * 3, rtol=1e-2)

@@ -26,19 +26,15 @@ def law():
     shape = np.sin(np.linspace(0, np.pi, 24))
     values = np.concatenate([height[:, None], height[:, None] * shape], axis=1)
     values += np.append(0, np.full(24, 0.05)) * rng.standard_normal(values.shape)
-    basis = np.zeros((2, 25), np.float32)
-    basis[0, 0], basis[1, 1:] = 1, shape
     layout = Layout(
-        basis=basis,
-        outside=np.append(0, np.full(24, 0.05)).astype(np.float32),
-        reach=np.full(2, 10, np.float32),
+        reach=np.full(25, 10, np.float32),
         weight=np.append(1, np.full(24, 24**-0.5)).astype(np.float32),
         levels=(),
         atom=np.zeros((0, 25), np.float32),
         replaces=np.zeros((0, 25), np.float32),
         level_weight=np.zeros(0, np.float32),
         step=np.zeros(25, np.float32),
-        parts=(Part("height", 0, 1, ()), Part("signal", 1, 25, (24,))),
+        parts=(Part("height", 0, 1, ()), Part("signal", 1, 25, (24,), latents=2)),
     )
     return Blocks(
         conditions=condition[:, None],

@@ -70,7 +70,7 @@ def known(trials):
         folds = split_by_setting(setting, members=4, folds=2, rng=np.random.default_rng(0))
         weights = {
             "spread.features": np.ones((4, 1, 2), np.float32),
-            "spread.outside": np.ones((4, 1, 2), np.float32),
+            "spread.values": np.ones((4, 1, 2), np.float32),
         }
         fit = Fit(generator, weights, {}, folds, np.ones(4), "likelihood", 0, 0, [], "all steps")
         return fit, blocks, columns

@@ -59,17 +59,21 @@ def test_only_counts_are_blurred(tiny_blocks):
     assert not np.delete(step, 1).any()
 
 
-def test_basis_and_what_it_leaves_add_up_to_the_signal(tiny_blocks):
+def test_signals_have_a_head_and_scalars_have_none(tiny_blocks):
+    layout = tiny_blocks[0].layout
+    light, clicks, trace = layout.parts
+    assert light.latents == clicks.latents == 0
+    # Two components carry the trace, its height and a drift; noise is not alike everywhere.
+    assert 2 <= trace.latents <= 4
+    assert not trace.floor
+    np.testing.assert_array_equal(layout.plain, [0, 1])
+    assert layout.features == 2 + trace.latents
+
+
+def test_no_value_is_beyond_the_reach_and_the_reach_is_not_far(tiny_blocks):
     blocks, _ = tiny_blocks
-    layout, values = blocks.layout, blocks.values.astype(float)
-    features = values @ np.linalg.pinv(layout.basis.astype(float))
-    rest = values - features @ layout.basis
-    np.testing.assert_allclose(rest[:, :2], 0, atol=1e-5)
-    np.testing.assert_allclose(rest.std(axis=0), layout.outside, atol=0.02)
-    assert layout.features < layout.values
-    # Coordinates on the basis are about of unit variance, and none is beyond the reach.
-    np.testing.assert_allclose(features[:, 2:].std(axis=0), 1, rtol=0.05)
-    assert (np.abs(features) <= layout.reach).all()
+    largest = np.abs(blocks.values).max(axis=0)
+    np.testing.assert_allclose(blocks.layout.reach, 1.25 * largest, rtol=1e-6)
 
 
 def signal(width, n=40):
@@ -78,23 +82,59 @@ def signal(width, n=40):
     return xr.Dataset({"s": (("trial", "t"), rng.normal(size=(n, width)), attrs)})
 
 
-def test_short_signal_needs_no_basis():
+def test_short_signal_needs_no_head():
     blocks, _ = blocks_of(signal(FEW_VALUES))
-    np.testing.assert_array_equal(blocks.layout.basis, np.eye(FEW_VALUES))
-    assert not blocks.layout.is_wide
+    assert not blocks.layout.wide
+    np.testing.assert_array_equal(blocks.layout.plain, np.arange(FEW_VALUES))
+    assert blocks_of(signal(FEW_VALUES + 1))[0].layout.wide
 
 
-def test_basis_is_no_larger_than_the_trials_support():
-    assert blocks_of(signal(50, n=12))[0].layout.features == 3
-    assert blocks_of(signal(50, n=400))[0].layout.features == 16
+def waves(n, modes):
+    """Signals of many strong components and faint noise."""
+    trials, rng = signal(50, n=n), np.random.default_rng(1)
+    shapes = rng.standard_normal((modes, 50))
+    shapes /= np.linalg.norm(shapes, axis=0)
+    trials["s"][:] = rng.standard_normal((n, modes)) @ shapes + 0.01 * trials["s"].values
+    return trials
+
+
+def test_latents_are_no_more_than_the_trials_support():
+    assert blocks_of(waves(12, modes=4))[0].layout.features == 3
+    assert blocks_of(waves(400, modes=4))[0].layout.features == 4
+    assert blocks_of(waves(400, modes=20))[0].layout.features == 16
+
+
+def test_noise_alone_has_the_least_latents():
+    assert blocks_of(signal(50, n=400))[0].layout.features == 2
 
 
 def test_signal_that_never_varies_is_left_to_the_scale():
     trials = signal(20)
     trials["s"][:] = 5.0
     blocks, _ = blocks_of(trials)
-    assert np.isfinite(blocks.layout.basis).all()
-    assert not blocks.layout.outside.any()
+    assert not blocks.values.any()
+    assert not blocks.layout.reach.any()
+
+
+def test_floor_of_a_signal_is_told_with_the_logarithms_above_it():
+    trials = signal(20)
+    trials["s"][:] = np.maximum(trials["s"], 0)
+    blocks, _ = blocks_of(trials)
+    (part,) = blocks.layout.parts
+    assert part.floor
+    logs = np.log(blocks.values[blocks.values > 0])
+    assert part.log == pytest.approx((logs.mean(), logs.std()), rel=1e-4)
+
+
+def test_entries_that_vary_count_alike_however_bright():
+    trials = signal(20, n=400)
+    trials["s"][:] = np.maximum(trials["s"], 0) * np.where(np.arange(20) < 10, 1.0, 5.0)
+    trials["s"][:, 3] = 0  # a dead pixel
+    blocks, _ = blocks_of(trials)
+    spread = (blocks.values * blocks.layout.weight).std(axis=0)
+    np.testing.assert_allclose(np.delete(spread, 3), 20**-0.5, rtol=1e-4)
+    assert spread[3] == 0
+    assert np.isfinite(blocks.layout.weight).all()
 
 
 def test_categories_alone_leave_one_value_that_was_never_seen():

@@ -58,18 +58,22 @@ def principal(
     Returns
     -------
     basis, center, left
-        ``(count, value)``; ``(value,)``; and the standard deviation of what the components
-        leave of each value.
+        ``(count, value)``, zeros for a component that the trials do not have; ``(value,)``; and
+        the standard deviation of what the components leave of each value.
     """
     seen = np.maximum(observed.sum(axis=0), 1)
     center = (values * observed).sum(axis=0, dtype=np.float64) / seen
     centered = (values - center) * observed
     _, singular, components = np.linalg.svd(centered, full_matrices=False)
-    count = min(count, len(singular))
-    scale = np.maximum(singular[:count], 1e-6 * max(singular[0], 1e-12)) / math.sqrt(len(values))
-    inside = centered @ components[:count].T @ components[:count]
+    deviation, components = singular[:count] / math.sqrt(len(values)), components[:count]
+    # What is fainter than the least noise of a decoder would be magnified without limit.
+    real = deviation > math.exp(LEAST)
+    deviation, components = deviation[real], components[real]
+    inside = centered @ components.T @ components
     left = np.sqrt((np.square(centered - inside) * observed).sum(axis=0) / seen)
-    return scale[:, None] * components[:count], center, left
+    basis = np.zeros((count, values.shape[1]))
+    basis[: len(components)] = deviation[:, None] * components
+    return basis, center, left
 
 
 def latents_for(values: Floats, observed: Floats, most: int) -> int:
