@@ -1,5 +1,7 @@
 """The mixture core against scipy, and its draws against its own likelihood."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -7,6 +9,7 @@ from scipy.special import log_softmax
 from scipy.stats import multivariate_normal, norm
 
 from virtlab.gan.batches import Batch
+from virtlab.gan.blocks import Tie
 from virtlab.gan.heads import START_SD
 from virtlab.gan.mixture import Mixture, winner
 
@@ -354,6 +357,22 @@ def test_layout_says_which_features_belong_to_which_measurement(layouts):
         "both": [12, 13],
         "short": [2, 3, 4, 5, 6],
     }
+
+
+def test_a_value_that_follows_from_others_is_left_to_them(layouts):
+    free = layouts["of_parts"](height=(), shares=(3,))
+    layout = replace(free, ties=(Tie((2, 3, 1), (2.0, 0.5, 1.0), 0.7),))
+    np.testing.assert_array_equal(layout.plain, [0, 1, 3])
+    generator = Mixture(2, layout, components=2, width=8)
+    parameters = random_parameters(generator)
+    drawn, _ = draws_of(generator, parameters, n=1000)
+    np.testing.assert_allclose(drawn[:, 1:] @ [1.0, 2.0, 0.5], 0.7, atol=1e-4)
+    assert np.all(drawn.std(axis=0) > 0.1)
+    x = np.random.default_rng(1).standard_normal((MEMBERS, ROWS, 4))
+    other = np.where(np.arange(4) == 2, 9.0, x)
+    np.testing.assert_array_equal(
+        likelihood(generator, parameters, x), likelihood(generator, parameters, other)
+    )
 
 
 def test_values_come_back_in_the_order_of_the_measurements(layouts):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from virtlab.conditioning import Sum
 from virtlab.scaling import fit_columns
 from virtlab.storage import open_trials
 from virtlab.training.blocks import FEW_VALUES, make_blocks
@@ -87,6 +88,35 @@ def test_short_signal_needs_no_head():
     assert not blocks.layout.wide
     np.testing.assert_array_equal(blocks.layout.plain, np.arange(FEW_VALUES))
     assert blocks_of(signal(FEW_VALUES + 1))[0].layout.wide
+
+
+def test_short_signal_with_a_floor_has_a_head():
+    trials = signal(3)
+    trials["s"][:] = np.maximum(trials["s"], 0)
+    (part,) = blocks_of(trials)[0].layout.parts
+    assert part.floor
+    assert 1 <= part.latents <= 3
+
+
+@pytest.mark.parametrize("least", [0.0, 0.1])
+@pytest.mark.parametrize("dim", [None, "t"])
+def test_of_a_few_values_that_sum_up_one_follows_from_the_others(least, dim):
+    rng = np.random.default_rng(0)
+    parts = np.maximum(rng.gamma(2.0, 1.0, (200, 2, 3)), 1e-6) + least
+    parts[0, 0, 0] *= 1e-6 ** (least == 0)  # too small for a logarithm
+    parts /= parts.sum(axis=(1, 2) if dim is None else 2, keepdims=True)
+    attrs = {"units": "1", "kind": "continuous", "support": [0.0, np.inf]}
+    trials = xr.Dataset({"s": (("trial", "r", "t"), parts, attrs)})
+    columns = fit_columns(trials, measurements_of(trials), {"s": Sum("s", dim=dim)})
+    assert columns[0].ratios == (least > 0)
+    zeros = np.zeros(200)
+    blocks = make_blocks(trials, columns, zeros[:, None].astype(np.float32), zeros.astype(int))
+    ties = blocks.layout.ties
+    assert len(ties) == (1 if dim is None else 2)
+    for tie in ties:
+        found = blocks.values[:, list(tie.columns)] @ np.array(tie.weights)
+        np.testing.assert_allclose(found, tie.total, atol=1e-5)
+    assert blocks.layout.features == 6 - len(ties)
 
 
 def waves(n, modes):
