@@ -37,11 +37,21 @@ class Batch:
 
 
 class TrainingSet:
-    """Trials as constants on the device, ready to be gathered by row number."""
+    """Trials as constants on the device, ready to be gathered by row number.
 
-    def __init__(self, blocks: Blocks) -> None:
+    Parameters
+    ----------
+    blocks
+        The trials.
+    predicted
+        What each member's Gaussian processes predict for each trial, ``(member, trial,
+        target)``: they stand beside the conditions. Rows are then gathered by members.
+    """
+
+    def __init__(self, blocks: Blocks, predicted: Floats | None = None) -> None:
         layout = blocks.layout
         self.layout, self.weight = layout, blocks.weight
+        self._predicted = None if predicted is None else tf.constant(predicted)
         self._on_floor = np.zeros(layout.values, bool)
         for part in layout.wide:
             self._on_floor[part.start : part.stop] = part.floor
@@ -60,6 +70,9 @@ class TrainingSet:
     def rows(self, index: tf.Tensor, dequantise: tf.Tensor | None = None) -> Batch:
         """Gather rows; `dequantise` is uniform noise on [-0.5, 0.5) of the values' shape."""
         found = {name: tf.gather(column, index) for name, column in self._columns.items()}
+        if self._predicted is not None:
+            own = tf.gather(self._predicted, index, batch_dims=1)
+            found["conditions"] = tf.concat([found["conditions"], own], axis=-1)
         if dequantise is not None:
             # A floor is no count to be spread out: it has a probability of its own.
             spread = tf.where(self._on_floor & (found["values"] == 0), 0.0, dequantise)

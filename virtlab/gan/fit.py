@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ from virtlab.gan.mixture import Mixture
 from virtlab.gan.monitor import ABSURD, HEALTHY, Monitor, health
 from virtlab.gan.presets import Sizes, generator_for, sizes_for
 from virtlab.gan.stages import Advance, Minibatches, Rates, by_likelihood
-from virtlab.gan.start import start_heads
+from virtlab.gan.start import start_heads, start_processes
 from virtlab.gan.state import State
 
 CHECKPOINT_SECONDS = 20.0
@@ -107,6 +107,9 @@ class Fit:
         Why training ended.
     health
         What went wrong on the way and what to try, a sentence each; ``healthy`` if nothing did.
+    whole
+        Weights fitted to all trials, to replace those of the same name once all that is held
+        out has been judged.
     """
 
     generator: Generator
@@ -120,6 +123,7 @@ class Fit:
     history: list[dict[str, Any]]
     ended: str
     health: tuple[str, ...] = (HEALTHY,)
+    whole: dict[str, Floats] = field(default_factory=dict)
 
 
 def fit(
@@ -154,15 +158,15 @@ def fit(
     generator = generator_for(blocks, options.preset)
     folds = split_by_setting(blocks.setting, members=sizes.members, folds=sizes.folds, rng=rng)
     folds, game = folds.repeated(options.generators), GAMES[options.preset]
-    data = TrainingSet(blocks)
-    critic = Critic(
-        generator.conditions, blocks.layout, encoder=options.critic, spectral=game.spectral
-    )
+    critic = Critic(generator.inputs, blocks.layout, encoder=options.critic, spectral=game.spectral)
     table = Table(critic, sizes.members, options.generators, options.critics)
     critics = critic.init(rng, sizes.members * options.critics)
-    weights = generator.init(rng, folds.members)
+    weights, predicted = generator.init(rng, folds.members), None
+    whole: dict[str, Floats] = {}
     if isinstance(generator, Mixture):
         weights = start_heads(generator, weights, blocks, folds)
+        weights, predicted, whole = start_processes(generator, weights, blocks, folds, rng)
+    data = TrainingSet(blocks, predicted)
     state = State.start(weights, critics)
     if resume is not None:
         state.restore(*resume)
@@ -172,7 +176,7 @@ def fit(
     stages = _stages(generator, table, batches, state, sizes, game)
     ended = _run(stages, state, judge, monitor, sizes, options, report, save)
     save((state.arrays(), state.position()))  # what follows the fit may be interrupted, too
-    return _finish(generator, state, judge, folds, blocks, stages, ended)
+    return _finish(generator, state, judge, folds, blocks, stages, ended, whole)
 
 
 @dataclass(frozen=True)
@@ -277,6 +281,7 @@ def _finish(
     blocks: Blocks,
     stages: list[_Stage],
     ended: str,
+    whole: dict[str, Floats],
 ) -> Fit:
     """Keep refinement only where its gain is clear on held-out settings."""
     kept, gain, error = state.best, 0.0, 0.0
@@ -297,4 +302,5 @@ def _finish(
         history=state.history,
         ended=ended,
         health=health(state.events, folds.members),
+        whole=whole,
     )

@@ -25,6 +25,10 @@ class Generator(Protocol):
         """Features of a condition."""
 
     @property
+    def inputs(self) -> int:
+        """Features of a condition and of what is predicted from it: what critics see, too."""
+
+    @property
     def layout(self) -> Layout:
         """Arrangement of a trial's values."""
 
@@ -74,6 +78,11 @@ class Textbook:
     layout: Layout
     width: int = 128
     normals: int = 16
+
+    @property
+    def inputs(self) -> int:
+        """What critics see of a setting: its condition."""
+        return self.conditions
 
     @property
     def uniforms(self) -> int:
@@ -134,6 +143,11 @@ class Convolutional:
     layout: Layout
     width: int = 128
     normals: int = 32
+
+    @property
+    def inputs(self) -> int:
+        """What critics see of a setting: its condition."""
+        return self.conditions
 
     @property
     def uniforms(self) -> int:

@@ -25,6 +25,7 @@ from virtlab.gan.batches import Batch
 from virtlab.gan.blocks import Floats, Layout
 from virtlab.gan.heads import CONTEXT, HALF_LOG_2PI, Head
 from virtlab.gan.layers import Weights, dense, init_dense, leaky, swish
+from virtlab.gan.process import predictions
 
 MIN_SIGMA = 1e-3  # of a scaled standard deviation: what keeps likelihood finite on exact data
 UNIT = 0.54  # softplus of this is 1: sigmas start there
@@ -47,6 +48,8 @@ class Mixture:
         Hidden units and hidden layers of the trunk.
     noise
         Length of the residual's own noise vector.
+    processes
+        Features whose prior mean is a Gaussian process, see `virtlab.gan.process`.
     """
 
     conditions: int
@@ -55,6 +58,12 @@ class Mixture:
     width: int
     depth: int = 2
     noise: int = 4
+    processes: tuple[int, ...] = ()
+
+    @property
+    def inputs(self) -> int:
+        """Features that the trunk sees: the condition's, and what the processes predict."""
+        return self.conditions + len(self.processes)
 
     @property
     def pieces(self) -> tuple[tuple[str, int], ...]:
@@ -69,10 +78,15 @@ class Mixture:
             ("summary", CONTEXT),
         )
 
+    def offset(self, name: str) -> int:
+        """Where a piece starts in a row of `setting_part`."""
+        names = [piece for piece, _ in self.pieces]
+        return sum(length for _, length in self.pieces[: names.index(name)])
+
     @property
     def heads(self) -> tuple[Head, ...]:
         """Encoders and decoders of signals and images."""
-        return tuple(Head(part, i, self.conditions) for i, part in enumerate(self.layout.wide))
+        return tuple(Head(part, i, self.inputs) for i, part in enumerate(self.layout.wide))
 
     @property
     def _uniform_pieces(self) -> list[int]:
@@ -96,11 +110,11 @@ class Mixture:
 
     def init(self, rng: np.random.Generator, members: int) -> dict[str, Floats]:
         """Weights to start from; components spread out, residual zero."""
-        sizes = [self.conditions] + [self.width] * self.depth
+        sizes = [self.inputs] + [self.width] * self.depth
         weights = init_dense(rng, "trunk", sizes, members=members)
         outputs = sum(length for _, length in self.pieces)
         weights |= init_dense(rng, "head", [self.width, outputs], members=members, last=0.1)
-        weights |= init_dense(rng, "skip", [self.conditions, outputs], members=members, last=0.0)
+        weights |= init_dense(rng, "skip", [self.inputs, outputs], members=members, last=0.0)
         q = self.layout.features
         weights |= init_dense(
             rng,
@@ -109,11 +123,11 @@ class Mixture:
             members=members,
             last=0.0,
         )
-        start = _offset(self.pieces, "mean")
+        start = self.offset("mean")
         spread = rng.standard_normal((members, 1, self.components * q))
         weights["head.0.b"][:, :, start : start + spread.shape[-1]] = spread
         if self.components > 1:
-            start = _offset(self.pieces, "sigma")
+            start = self.offset("sigma")
             weights["head.0.b"][:, :, start : start + self.components * q] = -0.7
         for head in self.heads:
             weights |= head.init(rng, members)
@@ -123,11 +137,30 @@ class Mixture:
         return weights
 
     def setting_part(self, weights: Weights, conditions: tf.Tensor) -> tf.Tensor:
-        """Mixture parameters, ``(member, row, parameter)``, of conditions ``(member, row, in)``."""
+        """Mixture parameters, ``(member, row, parameter)``, of conditions ``(member, row, in)``.
+
+        Conditions come with the processes' predictions beside them, as in training, or
+        without: then they are predicted here.
+        """
+        if self.processes and conditions.shape[-1] == self.conditions:
+            conditions = tf.concat([conditions, predictions(weights, conditions)], axis=-1)
         h = conditions
         for i in range(self.depth):
             h = swish(dense(weights, f"trunk.{i}", h))
-        return dense(weights, "head.0", h) + dense(weights, "skip.0", conditions)
+        found = dense(weights, "head.0", h) + dense(weights, "skip.0", conditions)
+        if self.processes:
+            found += tf.tensordot(conditions[..., self.conditions :], self._lift, 1)
+        return found
+
+    @property
+    def _lift(self) -> Floats:
+        """Puts what a process predicts into the mean of its feature, in every component."""
+        q = self.layout.features
+        lift = np.zeros((len(self.processes), sum(n for _, n in self.pieces)), np.float32)
+        for row, feature in enumerate(self.processes):
+            start = self.offset("mean") + feature
+            lift[row, start : start + self.components * q : q] = 1
+        return lift
 
     def split(self, parameters: tf.Tensor) -> dict[str, tf.Tensor]:
         """Name the pieces of `setting_part`'s rows and give them their shapes."""
@@ -362,13 +395,3 @@ def _triangle(size: int) -> NDArray[np.int32]:
     place = np.zeros((size, size), np.int32)
     place[np.tril_indices(size, -1)] = np.arange(1, (size * (size - 1)) // 2 + 1)
     return place.ravel()
-
-
-def _offset(pieces: tuple[tuple[str, int], ...], name: str) -> int:
-    """Where a piece starts in a row."""
-    at = 0
-    for piece, length in pieces:
-        if piece == name:
-            return at
-        at += length
-    raise KeyError(name)

@@ -12,6 +12,9 @@ from virtlab.gan.generators import Convolutional, Generator, Textbook
 from virtlab.gan.mixture import Mixture
 
 FOLDS = 5
+FEW_SETTINGS = 100
+MOST_FOR_PROCESSES = 2000  # settings; from there on networks find out by themselves
+MOST_PROCESSES = 8
 
 
 @dataclass(frozen=True)
@@ -48,13 +51,14 @@ def sizes_for(blocks: Blocks, preset: str, members: int | None) -> Sizes:
     """Sizes that suit the data; `members` overrides the number of networks."""
     n, settings = blocks.effective, len(np.unique(blocks.setting))
     textbook = GAMES[preset].generator != "mixture"
-    folds = max(2, min(FOLDS, settings))
+    # With few settings each that is held out is missed.
+    folds = max(2, min(2 * FOLDS if settings < FEW_SETTINGS else FOLDS, settings))
     if members is not None:
         folds = folds_for(members, settings)
     # A head costs more than all else, and its latents are learned well within a thousand steps.
     wide = bool(blocks.layout.wide)
     return Sizes(
-        members=members or (2 * folds if n < 5000 and not wide else folds),
+        members=members or (folds if n >= 5000 or wide or folds > FOLDS else 2 * folds),
         folds=folds,
         batch=min(64 if n < 5000 else 128, max(16, int(n) // 2)),
         likelihood_steps=0 if textbook else 1500 if wide else 3000,
@@ -87,4 +91,6 @@ def generator_for(blocks: Blocks, preset: str) -> Generator:
     wide = bool(layout.wide)
     # More components than modes turn some into a background of rare, absurd values.
     components = 1 if n < 100 or wide else 3 if n < 1000 else 5
-    return Mixture(conditions, layout, components=components, width=64)
+    few = len(np.unique(blocks.setting)) <= MOST_FOR_PROCESSES
+    processes = tuple(range(min(len(layout.plain), MOST_PROCESSES))) if few else ()
+    return Mixture(conditions, layout, components=components, width=64, processes=processes)

@@ -118,8 +118,8 @@ def by_likelihood(
 
 
 def trained_by(weights: Variables, without: str = "spread") -> dict[str, tf.Variable]:
-    """The weights that a stage changes; the spread is calibration's alone."""
-    fixed = ("spread", without)
+    """The weights that a stage changes: not the spread (calibration's), nor the processes."""
+    fixed = ("spread", "process", without)
     return {name: weight for name, weight in weights.items() if not name.startswith(fixed)}
 
 

@@ -1,4 +1,4 @@
-"""Where training starts: heads as the principal components of each member's own trials."""
+"""Where training starts: principal components and Gaussian processes of each member's trials."""
 
 from __future__ import annotations
 
@@ -7,14 +7,99 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from virtlab.gan.batches import one_hot_levels
 from virtlab.gan.blocks import Blocks, Floats, Part
 from virtlab.gan.folds import Folds
 from virtlab.gan.heads import LEAST
-from virtlab.gan.mixture import Mixture
+from virtlab.gan.mixture import UNIT, Mixture
+from virtlab.gan.process import Process, fit_process, pack
 
 MOST_ROWS = 4000  # trials that components are found from
 STANDS_OUT = 10.0  # times the noise's variance
 FLOOR_BIAS = 0.5  # log widths of what is above a floor start this far below the whole's
+
+
+def start_processes(
+    generator: Mixture,
+    weights: dict[str, Floats],
+    blocks: Blocks,
+    folds: Folds,
+    rng: np.random.Generator,
+) -> tuple[dict[str, Floats], Floats | None, dict[str, Floats]]:
+    """Weights whose core starts from Gaussian processes, and what those predict.
+
+    Returns
+    -------
+    weights
+        With ``process.*``, and a core as wide as the processes err on settings left out.
+    predicted
+        For every trial, ``(member, trial, target)``: by a process that does not know its
+        setting. None: the generator has no processes.
+    whole
+        Processes of all trials, for when nothing needs to be held out any more.
+    """
+    if not generator.processes:
+        return weights, None, {}
+    names, first, where = np.unique(blocks.setting, return_index=True, return_inverse=True)
+    places = blocks.conditions[first].astype(np.float64)
+    predicted = np.empty((folds.members, len(names), len(generator.processes)))
+    known: dict[bytes, list[Process]] = {}
+
+    def fitted_to(rows: NDArray[np.int64]) -> list[Process]:
+        key = rows.tobytes()
+        if key not in known:
+            known[key] = [
+                _process(blocks, rows, where, places, int(generator.layout.plain[feature]), rng)
+                for feature in generator.processes
+            ]
+        return known[key]
+
+    fitted = [
+        fitted_to(np.unique(folds.train[member, :count]).astype(np.int64))
+        for member, count in enumerate(folds.train_count)
+    ]
+    for own, found in zip(fitted, predicted, strict=True):
+        for target, process in enumerate(own):
+            found[:, target] = process.predict(places)
+            found[process.rows, target] = process.without
+    weights = _core_around(generator, weights | pack(fitted), fitted)
+    whole = pack([fitted_to(np.arange(len(blocks)))] * folds.members)
+    return weights, predicted[:, where].astype(np.float32), whole
+
+
+def _process(
+    blocks: Blocks,
+    rows: NDArray[np.int64],
+    where: NDArray[np.int64],
+    places: NDArray[np.float64],
+    value: int,
+    rng: np.random.Generator,
+) -> Process:
+    """Fit one value's means over the settings of some rows."""
+    levels, _ = one_hot_levels(blocks.codes[rows], blocks.layout)
+    on_atom = levels @ blocks.layout.replaces[:, value] > 0
+    rows = rows[(blocks.observed[rows, value] > 0) & ~on_atom]
+    counts = np.bincount(where[rows], minlength=len(places)).astype(np.float64)
+    sums = np.bincount(where[rows], blocks.values[rows, value], minlength=len(places))
+    used = np.flatnonzero(counts)
+    return fit_process(places, sums / np.maximum(counts, 1), counts, used, rng)
+
+
+def _core_around(
+    generator: Mixture, weights: dict[str, Floats], fitted: list[list[Process]]
+) -> dict[str, Floats]:
+    """Give the core's components the width of the processes' errors."""
+    weights, q = dict(weights), generator.layout.features
+    mean, sigma = (generator.offset(piece) for piece in ("mean", "sigma"))
+    for member, own in enumerate(fitted):
+        bias = weights["head.0.b"][member, 0]
+        for feature, process in zip(generator.processes, own, strict=True):
+            width = float(np.clip(process.error, 0.02, 1.0))
+            for component in range(generator.components):
+                at = component * q + feature
+                bias[mean + at] *= width
+                bias[sigma + at] += math.log(math.expm1(width)) - UNIT
+    return weights
 
 
 def start_heads(

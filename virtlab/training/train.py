@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -148,6 +149,7 @@ def _learn(
     found = assess(
         fitted, blocks, learnable.columns, seed=seed % 2**30, settings=settings_of(trials)
     )
+    fitted = replace(fitted, weights=fitted.weights | fitted.whole)
     tell(Progress("exporting", ASSESSED, score))
     domain = learn_domain(learnable.conditions, np.random.default_rng(seed))
     members = {
