@@ -48,7 +48,7 @@ class Judge:
         self._share = folds.held_mask.astype(np.float64)
         if data.weight is not None:
             self._share *= data.weight[folds.held]
-        self.marginal = self._mean(self._marginal_scores())
+        self.marginal = self._mean(self.marginal_scores())
 
     def scores(self, weights: Weights) -> NDArray[np.float64]:
         """Mean energy score of each member, in units of its marginal's; shape ``(member,)``."""
@@ -87,18 +87,24 @@ class Judge:
     def gain(
         self, before: Weights, after: Weights, setting: NDArray[np.int64]
     ) -> tuple[float, float]:
-        """Mean fall of the held-out score from one state to another, and its standard error.
+        """Mean fall of the held-out score from one state to another, and its standard error."""
+        fall = self.row_scores(before, CAREFUL_DRAWS) - self.row_scores(after, CAREFUL_DRAWS)
+        return self.mean_by_setting(fall, setting)
+
+    def mean_by_setting(
+        self, rows: NDArray[np.float64], setting: NDArray[np.int64]
+    ) -> tuple[float, float]:
+        """Mean of a number per held-out row, ``(member, row)``, and its standard error.
 
         Rows of one setting, over all members that held it out, count as one observation:
         replicates and members at a setting are not independent evidence. Settings count as much
         as their rows weigh on average.
         """
-        fall = self._row_scores(before, CAREFUL_DRAWS) - self._row_scores(after, CAREFUL_DRAWS)
         real = self._share > 0
-        share, fall = self._share[real], fall[real]
+        share, rows = self._share[real], rows[real]
         where = np.unique(setting[self._folds.held[real]], return_inverse=True)[1]
         weight, count = np.bincount(where, share), len(np.bincount(where))
-        by_setting = np.bincount(where, share * fall) / weight
+        by_setting = np.bincount(where, share * rows) / weight
         part = weight / np.bincount(where)
         part /= part.sum()
         mean = float(part @ by_setting)
@@ -107,20 +113,26 @@ class Judge:
         square = float(np.square(part * (by_setting - mean)).sum())
         return mean, float(np.sqrt(square * count / (count - 1)))
 
-    def _row_scores(self, weights: Weights, draws: int) -> NDArray[np.float64]:
-        return self._energy_scores(self._draws(weights, draws))
+    def row_scores(
+        self, weights: Weights, draws: int, conditions: NDArray[np.float32] | None = None
+    ) -> NDArray[np.float64]:
+        """Energy score of each held-out row, ``(member, row)``; at other conditions if given."""
+        return self._energy_scores(self._draws(weights, draws, conditions))
 
     def _energy_scores(self, drawn: tf.Tensor) -> NDArray[np.float64]:
         return np.asarray(energy_score(drawn, self._real, self._rows.joint_seen), np.float64)
 
-    def _draws(self, weights: Weights, draws: int) -> tf.Tensor:
+    def _draws(
+        self, weights: Weights, draws: int, conditions: NDArray[np.float32] | None = None
+    ) -> tf.Tensor:
         """Joint values of held-out rows, ``(draw, member, row, value)``."""
-        parameters = self._setting_part(weights)
+        given = self._rows.conditions if conditions is None else tf.constant(conditions)
+        parameters = self._setting_part(weights, given)
         return tf.stack([self._draw(weights, parameters, tf.constant(i)) for i in range(draws)])
 
     @tf.function(autograph=False)
-    def _setting_part(self, weights: Weights) -> tf.Tensor:
-        return self._generator.setting_part(weights, self._rows.conditions)
+    def _setting_part(self, weights: Weights, conditions: tf.Tensor) -> tf.Tensor:
+        return self._generator.setting_part(weights, conditions)
 
     @tf.function(autograph=False)
     def _draw(self, weights: Weights, parameters: tf.Tensor, which: tf.Tensor) -> tf.Tensor:
@@ -130,7 +142,7 @@ class Judge:
         )
         return self._data.joint(values, levels) * self._rows.joint_seen
 
-    def _marginal_scores(self) -> NDArray[np.float64]:
+    def marginal_scores(self) -> NDArray[np.float64]:
         """Scores of drawing training trials at random, whatever the setting."""
         rng = np.random.default_rng(self._seed)
         drawn = []

@@ -1,0 +1,80 @@
+"""Which parameters the model found relevant."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from virtlab import plugins
+from virtlab.conditioning import condition
+from virtlab.config import Experiment
+from virtlab.errors import VirtlabError
+from virtlab.gan.blocks import Blocks, Floats
+from virtlab.gan.fit import Fit
+from virtlab.gan.relevance import relevance
+from virtlab.training.learnable import Learnable
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+CLEAR = 2.0  # standard errors
+
+
+def find_relevance(
+    fit: Fit,
+    blocks: Blocks,
+    trials: xr.Dataset,
+    learnable: Learnable,
+    experiment: Experiment,
+    seed: int,
+) -> dict[str, dict[str, Any]]:
+    """How much each parameter matters to the measurements, judged on held-out settings.
+
+    Returns
+    -------
+    relevance
+        By parameter: ``rise`` of the energy score where the parameter is shuffled among the
+        trials (1: as bad as ignoring all parameters), its standard ``error``, and whether it is
+        ``clear``. A parameter that the conditioner will not have shuffled is left out; one that
+        never varies has a rise of 0.
+    """
+    rng = np.random.default_rng(seed)
+    shuffled = {}
+    for parameter in learnable.parameters:
+        order = rng.permutation(len(blocks))
+        conditions = _shuffled(trials, learnable, experiment, parameter.name, order)
+        if conditions is not None:
+            shuffled[parameter.name] = conditions
+    return {
+        name: {"rise": rise, "error": error, "clear": bool(rise > CLEAR * error)}
+        for name, (rise, error) in relevance(fit, blocks, shuffled, seed).items()
+    }
+
+
+def _shuffled(
+    trials: xr.Dataset,
+    learnable: Learnable,
+    experiment: Experiment,
+    name: str,
+    order: np.ndarray[Any, np.dtype[np.intp]],
+) -> Floats | None:
+    """Conditions of the trials with one parameter shuffled; None: they cannot be."""
+    settings = {p.name: trials[p.name].values for p in learnable.parameters}
+    settings[name] = settings[name][order]
+    conditioner = plugins.conditioner(experiment.experiment.conditioner)
+    try:
+        encoded = condition(conditioner, settings, learnable.parameters, experiment.conditioner)
+    except VirtlabError:
+        return None
+    found: Floats = ((encoded.values - learnable.center) / learnable.scale).astype(np.float32)
+    return found
+
+
+def sentence(found: dict[str, dict[str, Any]]) -> str:
+    """Say which parameters matter, most first, and which show no effect."""
+    order = sorted(found, key=lambda name: -found[name]["rise"])
+    matter = [f"{name} ({found[name]['rise']:.2f})" for name in order if found[name]["clear"]]
+    others = [name for name in order if not found[name]["clear"]]
+    said = f"parameters that matter: {', '.join(matter)}" if matter else "no parameter matters"
+    return said + (f"; no effect seen of: {', '.join(others)}" if others else "")
