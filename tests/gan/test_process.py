@@ -1,0 +1,88 @@
+"""Gaussian processes: what they predict, out of fold and in the networks' arithmetic."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
+
+from virtlab.gan.process import MOST_SETTINGS, fit_process, pack, predictions
+
+
+def wave(n=60, features=3, noise=0.1, seed=0):
+    """Settings, and means of which only the first two features matter."""
+    rng = np.random.default_rng(seed)
+    places = rng.standard_normal((n, features))
+    return places, np.sin(1.5 * places[:, 0]) + 0.5 * places[:, 1] + noise * rng.standard_normal(n)
+
+
+def fitted(places, targets, counts=None, rows=None):
+    counts = np.ones(len(places)) if counts is None else counts
+    rows = np.arange(len(places)) if rows is None else rows
+    return fit_process(places, targets, counts, rows, np.random.default_rng(1))
+
+
+def test_prediction_is_as_good_as_scikit_learns():
+    places, targets = wave()
+    new, truth = wave(n=500, noise=0, seed=5)
+    kernel = ConstantKernel() * Matern(np.ones(3), nu=2.5) + WhiteKernel(0.1)
+    peer = GaussianProcessRegressor(kernel, normalize_y=True, n_restarts_optimizer=2)
+    peer.fit(places, targets)
+    ours = np.sqrt(np.mean((fitted(places, targets).predict(new) - truth) ** 2))
+    theirs = np.sqrt(np.mean((peer.predict(new) - truth) ** 2))
+    assert ours < 1.15 * theirs
+
+
+def test_irrelevant_parameters_get_long_scales():
+    places, targets = wave(n=100, features=8)
+    rates = fitted(places, targets).rates
+    assert rates[:2].min() > 4 * rates[2:].max()
+
+
+def test_prediction_without_a_setting_does_not_know_its_target():
+    places, targets = wave(n=30)
+    process = fitted(places, targets)
+    moved = targets.copy()
+    moved[7] += 1e-4
+    again = fitted(places, moved)
+    assert again.without[7] == pytest.approx(process.without[7], abs=1e-5)
+    assert again.predict(places)[7] > process.predict(places)[7] + 2e-5
+    missed = process.without - targets
+    assert process.error == pytest.approx(np.sqrt(np.mean(missed**2)), rel=1e-6)
+
+
+def test_networks_compute_the_same_prediction():
+    places, targets = wave()
+    pair = [fitted(places, targets), fitted(places, targets**2, rows=np.arange(40))]
+    weights = {name: tf.constant(value) for name, value in pack([pair, pair[::-1]]).items()}
+    new, _ = wave(n=20, seed=3)
+    found = predictions(weights, tf.constant(np.stack([new, new]), tf.float32)).numpy()
+    expected = np.stack([process.predict(new) for process in pair], axis=-1)
+    np.testing.assert_allclose(found[0], expected, atol=2e-3)
+    np.testing.assert_allclose(found[1], expected[:, ::-1], atol=2e-3)
+
+
+def test_a_mean_of_many_trials_is_trusted_more_than_one():
+    places = np.linspace(-1, 1, 12)[:, None]
+    rng = np.random.default_rng(0)
+    targets = np.where(np.arange(12) == 6, 3.0, 0.0) + 0.1 * rng.standard_normal(12)
+    counts = np.full(12, 10.0)
+    pulled = [
+        fitted(places, targets, counts=np.where(np.arange(12) == 6, count, counts)).predict(
+            places[6:7]
+        )[0]
+        for count in (1.0, 1000.0)
+    ]
+    assert pulled[1] > pulled[0]
+
+
+def test_few_settings_leave_the_mean_alone():
+    places, targets = wave(n=4)
+    process = fitted(places, targets)
+    np.testing.assert_array_equal(process.predict(places), 0)
+    assert process.error == 1
+
+
+def test_many_settings_are_thinned_out():
+    places, targets = wave(n=MOST_SETTINGS + 100, features=2)
+    assert len(fitted(places, targets).places) == MOST_SETTINGS
