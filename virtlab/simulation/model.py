@@ -141,6 +141,7 @@ class Model:
             f"preset {training['preset']}, kept after {training['stage']} ({training['ended']})",
             *_health(training),
             "parameters: " + ", ".join(_shown(p) for p in self.manifest["parameters"]),
+            *_relevance(self.manifest.get("relevance", {})),
             *(f"by construction: {c.constraint}" for c in self.columns if c.constraint),
             "",
             *_score_table(self.columns, self.scores),
@@ -157,6 +158,15 @@ class Model:
     def _repr_html_(self) -> str:
         name = html.escape(self.file.path.name)
         return f"<b>virtlab.Model {name}</b><pre>{html.escape(self.summary())}</pre>"
+
+
+def _relevance(found: Mapping[str, Any]) -> list[str]:
+    """Which parameters matter, most first, and which show no effect on settings held out."""
+    order = sorted(found, key=lambda name: -found[name]["rise"])
+    clear = [f"{name} {found[name]['rise']:.0%}" for name in order if found[name]["clear"]]
+    others = [name for name in order if not found[name]["clear"]]
+    lines = [f"lost where one parameter is shuffled: {', '.join(clear)}"] if clear else []
+    return lines + ([f"no effect seen of: {', '.join(others)}"] if others else [])
 
 
 def load(path: str | os.PathLike[str]) -> Model:

@@ -69,12 +69,3 @@ def _shuffled(
         return None
     found: Floats = ((encoded.values - learnable.center) / learnable.scale).astype(np.float32)
     return found
-
-
-def sentence(found: dict[str, dict[str, Any]]) -> str:
-    """Say which parameters matter, most first, and which show no effect."""
-    order = sorted(found, key=lambda name: -found[name]["rise"])
-    matter = [f"{name} ({found[name]['rise']:.2f})" for name in order if found[name]["clear"]]
-    others = [name for name in order if not found[name]["clear"]]
-    said = f"parameters that matter: {', '.join(matter)}" if matter else "no parameter matters"
-    return said + (f"; no effect seen of: {', '.join(others)}" if others else "")

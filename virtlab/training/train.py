@@ -138,6 +138,7 @@ def _learn(
     from virtlab.training.assessment import assess, verdict
     from virtlab.training.blocks import make_blocks
     from virtlab.training.calibration import calibrate
+    from virtlab.training.relevance import find_relevance
 
     digest = data_digest(trials)
     blocks = make_blocks(trials, learnable.columns, learnable.conditions, learnable.setting)
@@ -149,6 +150,7 @@ def _learn(
     found = assess(
         fitted, blocks, learnable.columns, seed=seed % 2**30, settings=settings_of(trials)
     )
+    relevance = find_relevance(fitted, blocks, trials, learnable, experiment, seed % 2**30)
     fitted = replace(fitted, weights=fitted.weights | fitted.whole)
     tell(Progress("exporting", ASSESSED, score))
     domain = learn_domain(learnable.conditions, np.random.default_rng(seed))
@@ -163,6 +165,7 @@ def _learn(
     manifest = describe(trials, learnable, experiment, seed, digest) | {
         "calibration": spread,
         "domain": {"reach": domain.reach},
+        "relevance": relevance,
         "scores": found,
         "training": describe_training(fitted, experiment),
         "verdict": verdict(found, fitted, learnable.settings),
