@@ -110,7 +110,7 @@ def test_member_poisoned_amid_training_goes_on_from_its_best(run, monkeypatch):
     for name, weight in found.weights.items():
         assert np.isfinite(weight).all()
         np.testing.assert_array_equal(weight[1], sound.weights[name][1])
-    assert found.scores[0] < 0.9 * arrays["best_score"][0]
+    assert found.scores[0] <= arrays["best_score"][0]
 
 
 def test_critic_that_won_is_noticed_and_the_training_resumes_to_the_same_end(
