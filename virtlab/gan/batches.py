@@ -23,33 +23,47 @@ class Batch:
     joint_seen: tf.Tensor
 
 
+Columns = dict[str, Floats]
+"""A batch as it is before TensorFlow, without what follows from the rest."""
+
+
+def columns_of(blocks: Blocks) -> Columns:
+    """What the networks see of trials, ``(trial, …)`` each."""
+    layout = blocks.layout
+    levels, levels_seen = one_hot_levels(blocks.codes, layout)
+    mask, values = blocks.observed, blocks.values
+    if not np.array_equal(layout.basis, np.eye(*layout.basis.shape)):
+        values = _fill_missing(values, mask, layout)
+    # An atom is a level, not a value: the Gaussian part must not try to explain it.
+    not_atom = 1 - np.clip(levels @ layout.replaces, 0, 1)
+    loading = np.abs(layout.basis) > 0
+    feature_mask = ((mask * not_atom) @ loading.T > 0).astype(np.float32)
+    return {
+        "conditions": blocks.conditions,
+        "values": values,
+        "observed": mask,
+        "features_observed": feature_mask,
+        "levels": levels,
+        "joint_seen": np.concatenate([mask, levels_seen], axis=1),
+    }
+
+
 class TrainingSet:
     """Trials as constants on the device, ready to be gathered by row number."""
 
     def __init__(self, blocks: Blocks) -> None:
-        layout = blocks.layout
-        self.layout, self.weight = layout, blocks.weight
-        levels, levels_seen = one_hot_levels(blocks.codes, layout)
-        mask, values = blocks.observed, blocks.values
-        if not np.array_equal(layout.basis, np.eye(*layout.basis.shape)):
-            values = _fill_missing(values, mask, layout)
-        # An atom is a level, not a value: the Gaussian part must not try to explain it.
-        not_atom = 1 - np.clip(levels @ layout.replaces, 0, 1)
-        loading = np.abs(layout.basis) > 0
-        feature_mask = ((mask * not_atom) @ loading.T > 0).astype(np.float32)
-        self._inverse = np.linalg.pinv(layout.basis.astype(np.float64)).astype(np.float32)
-        self._columns = {
-            "conditions": tf.constant(blocks.conditions),
-            "values": tf.constant(values),
-            "observed": tf.constant(mask),
-            "features_observed": tf.constant(feature_mask),
-            "levels": tf.constant(levels),
-            "joint_seen": tf.constant(np.concatenate([mask, levels_seen], axis=1)),
-        }
+        self.layout, self.weight = blocks.layout, blocks.weight
+        self._inverse = np.linalg.pinv(self.layout.basis.astype(np.float64)).astype(np.float32)
+        self._columns = {name: tf.constant(column) for name, column in columns_of(blocks).items()}
 
     def rows(self, index: tf.Tensor, dequantise: tf.Tensor | None = None) -> Batch:
         """Gather rows; `dequantise` is uniform noise on [-0.5, 0.5) of the values' shape."""
         found = {name: tf.gather(column, index) for name, column in self._columns.items()}
+        return self.batch(found, dequantise)
+
+    def batch(self, columns: dict[str, tf.Tensor], dequantise: tf.Tensor | None = None) -> Batch:
+        """Complete columns, as `columns_of` has them, to a batch."""
+        found = dict(columns)
         if dequantise is not None:
             found["values"] += self.layout.step * dequantise
         found["features"] = tf.tensordot(found["values"], self._inverse, 1)
@@ -64,6 +78,16 @@ class TrainingSet:
         """Values and level indicators in the units of the joint distance."""
         layout = self.layout
         return tf.concat([values * layout.weight, levels * layout.level_weight], axis=-1)
+
+
+def dequantising_noise(
+    layout: Layout, shape: tuple[int, ...], seed: int, step: tf.Tensor
+) -> tf.Tensor | None:
+    """Uniform noise on [-0.5, 0.5), ``(*shape, value)``; None where nothing counts."""
+    if not layout.step.any():
+        return None
+    wide = (*shape, layout.values)
+    return tf.random.stateless_uniform(wide, (seed, step * 8 + 1), -0.5, 0.5)
 
 
 def one_hot_levels(codes: np.ndarray, layout: Layout) -> tuple[Floats, Floats]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -60,6 +60,20 @@ def sizes_for(blocks: Blocks, preset: str, members: int | None) -> Sizes:
         every=25 if n < 300 else 100,
         patience=20 if n < 300 else 10,
         decay=float(np.clip(50 / n, 1e-3, 1.0)),
+    )
+
+
+def sizes_to_stream(sizes: Sizes, trials: int, effective: float) -> Sizes:
+    """Sizes for a sample, made those for all trials: steps enough to meet each one once.
+
+    `effective` is the share of trials of equal weight that would say as much.
+    """
+    once = -(-trials // sizes.batch)
+    return replace(
+        sizes,
+        likelihood_steps=max(sizes.likelihood_steps, once) if sizes.likelihood_steps else 0,
+        game_steps=max(sizes.game_steps, once),
+        decay=float(np.clip(50 / (effective * trials), 1e-3, 1.0)),
     )
 
 

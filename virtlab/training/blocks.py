@@ -29,8 +29,12 @@ def make_blocks(
     columns: Sequence[Column],
     conditions: Floats,
     setting: NDArray[np.int64],
+    layout: Layout | None = None,
 ) -> Blocks:
-    """Scale all measurements side by side and choose the basis they are modelled on."""
+    """Scale all measurements side by side and choose the basis they are modelled on.
+
+    `layout` is that of a sample of the trials, where it was chosen already.
+    """
     n = trials.sizes[TRIAL]
     settings = settings_of(trials)
     scaled = [
@@ -40,10 +44,12 @@ def make_blocks(
     values = np.concatenate([values for values, _, _ in scaled], axis=1)
     observed = np.concatenate([seen for _, seen, _ in scaled], axis=1)
     codes = [codes for column, (_, _, codes) in zip(columns, scaled, strict=True) if column.levels]
-    bases = [
-        _basis(v, seen, tied=isinstance(column.constraint, Sum))
-        for column, (v, seen, _) in zip(columns, scaled, strict=True)
-    ]
+    if layout is None:
+        bases = [
+            _basis(v, seen, tied=isinstance(column.constraint, Sum))
+            for column, (v, seen, _) in zip(columns, scaled, strict=True)
+        ]
+        layout = _layout(columns, bases)
     if not values.shape[1]:  # categories alone: one value that is never observed
         values = observed = np.zeros((len(values), 1), np.float32)
     return Blocks(
@@ -52,7 +58,7 @@ def make_blocks(
         observed=observed,
         codes=np.stack(codes, axis=1) if codes else np.zeros((len(values), 0), np.int32),
         setting=setting,
-        layout=_layout(columns, bases),
+        layout=layout,
         weight=trials[WEIGHT].values / trials[WEIGHT].values.mean() if WEIGHT in trials else None,
     )
 
