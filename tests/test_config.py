@@ -387,6 +387,18 @@ def test_durations_become_seconds(text, seconds):
     assert made.training.max_time == seconds
 
 
+@pytest.mark.parametrize("size", ["10", "512 MiB", "-1 GB", "10 TB", ""])
+def test_refuses_memory(size):
+    (line,) = faults(HEAD + BODY + f"[training]\nmemory = '{size}'\n")
+    assert 'expected a size such as "512 MB" or "2 GB"' in line
+
+
+@pytest.mark.parametrize(("text", "found"), [("'1.5GB'", 1_500_000_000), ("2000", 2000)])
+def test_memory_becomes_bytes(text, found):
+    made = parse_experiment(HEAD + BODY + f"[training]\nmemory = {text}\n")
+    assert made.training.memory == found
+
+
 def test_no_tables_where_tables_belong():
     assert faults(HEAD + "[parameters]\n[measurements]\n") == [
         "experiment.toml: parameters: expected at least one entry, found a table",

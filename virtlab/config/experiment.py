@@ -34,6 +34,7 @@ from virtlab.config.tables import (
 from virtlab.trials import MeasurementKind
 
 _SECONDS = {"s": 1, "min": 60, "h": 3600}
+_UNITS = {"kB": 10**3, "MB": 10**6, "GB": 10**9}
 
 
 def _seconds(value: object) -> object:
@@ -43,6 +44,16 @@ def _seconds(value: object) -> object:
         if match is None:
             raise ValueError('expected a duration such as "90 s", "10 min" or "2 h"')
         return float(match[1]) * _SECONDS[match[2] or "s"]
+    return value
+
+
+def _bytes(value: object) -> object:
+    """Turn text such as "512 MB" into bytes."""
+    if isinstance(value, str):
+        match = re.fullmatch(r"\s*(\d{1,9}(?:\.\d{1,9})?)\s*(kB|MB|GB)\s*", value)
+        if match is None:
+            raise ValueError('expected a size such as "512 MB" or "2 GB"')
+        return round(float(match[1]) * _UNITS[match[2]])
     return value
 
 
@@ -249,6 +260,8 @@ class TrainingTable(Table):
     max_time: Annotated[float, Field(gt=0), BeforeValidator(_seconds)] | None = None
     """Seconds, or text such as "10 min"."""
     stop_when: StopWhen | None = None
+    memory: Annotated[int, Field(ge=1000), BeforeValidator(_bytes)] = 500_000_000
+    """Bytes, or text such as "512 MB": trials whose values take more are read part by part."""
 
 
 class Experiment(Document):

@@ -36,6 +36,25 @@ class Batch:
     joint_seen: tf.Tensor
 
 
+Columns = dict[str, Floats]
+"""A batch as it is before TensorFlow, without what follows from the rest."""
+
+
+def columns_of(blocks: Blocks) -> Columns:
+    """What the networks see of trials, ``(trial, …)`` each."""
+    levels, levels_seen = one_hot_levels(blocks.codes, blocks.layout)
+    # An atom is a level, not a value: the Gaussian part must not try to explain it.
+    not_atom = 1 - np.clip(levels @ blocks.layout.replaces, 0, 1)
+    return {
+        "conditions": blocks.conditions,
+        "values": blocks.values,
+        "observed": blocks.observed,
+        "free": (blocks.observed * not_atom).astype(np.float32),
+        "levels": levels,
+        "joint_seen": np.concatenate([blocks.observed, levels_seen], axis=1),
+    }
+
+
 class TrainingSet:
     """Trials as constants on the device, ready to be gathered by row number.
 
@@ -49,23 +68,12 @@ class TrainingSet:
     """
 
     def __init__(self, blocks: Blocks, predicted: Floats | None = None) -> None:
-        layout = blocks.layout
-        self.layout, self.weight = layout, blocks.weight
+        self.layout, self.weight = blocks.layout, blocks.weight
         self._predicted = None if predicted is None else tf.constant(predicted)
-        self._on_floor = np.zeros(layout.values, bool)
-        for part in layout.wide:
+        self._on_floor = np.zeros(self.layout.values, bool)
+        for part in self.layout.wide:
             self._on_floor[part.start : part.stop] = part.floor
-        levels, levels_seen = one_hot_levels(blocks.codes, layout)
-        # An atom is a level, not a value: the Gaussian part must not try to explain it.
-        not_atom = 1 - np.clip(levels @ layout.replaces, 0, 1)
-        self._columns = {
-            "conditions": tf.constant(blocks.conditions),
-            "values": tf.constant(blocks.values),
-            "observed": tf.constant(blocks.observed),
-            "free": tf.constant((blocks.observed * not_atom).astype(np.float32)),
-            "levels": tf.constant(levels),
-            "joint_seen": tf.constant(np.concatenate([blocks.observed, levels_seen], axis=1)),
-        }
+        self._columns = {name: tf.constant(column) for name, column in columns_of(blocks).items()}
 
     def rows(self, index: tf.Tensor, dequantise: tf.Tensor | None = None) -> Batch:
         """Gather rows; `dequantise` is uniform noise on [-0.5, 0.5) of the values' shape."""
@@ -73,6 +81,11 @@ class TrainingSet:
         if self._predicted is not None:
             own = tf.gather(self._predicted, index, batch_dims=1)
             found["conditions"] = tf.concat([found["conditions"], own], axis=-1)
+        return self.batch(found, dequantise)
+
+    def batch(self, columns: dict[str, tf.Tensor], dequantise: tf.Tensor | None = None) -> Batch:
+        """Complete columns, as `columns_of` has them, to a batch."""
+        found = dict(columns)
         if dequantise is not None:
             # A floor is no count to be spread out: it has a probability of its own.
             spread = tf.where(self._on_floor & (found["values"] == 0), 0.0, dequantise)
@@ -83,6 +96,16 @@ class TrainingSet:
         """Values and level indicators in the units of the joint distance."""
         layout = self.layout
         return tf.concat([values * layout.weight, levels * layout.level_weight], axis=-1)
+
+
+def dequantising_noise(
+    layout: Layout, shape: tuple[int, ...], seed: int, step: tf.Tensor
+) -> tf.Tensor | None:
+    """Uniform noise on [-0.5, 0.5), ``(*shape, value)``; None where nothing counts."""
+    if not layout.step.any():
+        return None
+    wide = (*shape, layout.values)
+    return tf.random.stateless_uniform(wide, (seed, step * 8 + 1), -0.5, 0.5)
 
 
 def one_hot_levels(codes: np.ndarray, layout: Layout) -> tuple[Floats, Floats]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -193,6 +195,25 @@ class Blocks:
     def effective(self) -> float:
         """How many trials of equal weight would say as much (Kish 1965)."""
         return float(len(self)) if self.weight is None else effective_size(self.weight)
+
+    @property
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """By name, ``(trial, …)`` each."""
+        names = ("conditions", "values", "observed", "codes", "setting", "weight")
+        return {name: array for name in names if (array := getattr(self, name)) is not None}
+
+    def take(self, rows: NDArray[np.intp]) -> Blocks:
+        """These trials alone."""
+        taken: dict[str, Any] = {name: array[rows] for name, array in self.arrays.items()}
+        return replace(self, **taken)
+
+
+def joined(parts: Sequence[Blocks]) -> Blocks:
+    """Trials of one layout, one part after the other."""
+    whole: dict[str, Any] = {
+        name: np.concatenate([part.arrays[name] for part in parts]) for name in parts[0].arrays
+    }
+    return replace(parts[0], **whole)
 
 
 def effective_size(weight: NDArray[np.float64]) -> float:

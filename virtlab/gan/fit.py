@@ -21,10 +21,11 @@ from virtlab.gan.generators import Generator
 from virtlab.gan.judge import Judge
 from virtlab.gan.mixture import Mixture
 from virtlab.gan.monitor import ABSURD, HEALTHY, Monitor, health
-from virtlab.gan.presets import Sizes, generator_for, sizes_for
+from virtlab.gan.presets import Sizes, generator_for, sizes_for, sizes_to_stream
 from virtlab.gan.stages import Advance, Minibatches, Rates, by_likelihood
 from virtlab.gan.start import start_heads, start_processes
 from virtlab.gan.state import State
+from virtlab.gan.stream import Stream, streamed
 
 CHECKPOINT_SECONDS = 20.0
 CLEAR_GAIN = 2.0  # standard errors: less than this and the simpler, earlier state is kept
@@ -133,6 +134,7 @@ def fit(
     report: Callable[[Moment], None] = lambda _moment: None,
     save: Callable[[Checkpoint], None] = lambda _checkpoint: None,
     resume: Checkpoint | None = None,
+    stream: Stream | None = None,
 ) -> Fit:
     """Learn p(values | conditions).
 
@@ -142,7 +144,7 @@ def fit(
     Parameters
     ----------
     blocks
-        The trials.
+        The trials, or a sample of those in `stream`.
     options
         What a user may choose.
     report
@@ -151,11 +153,16 @@ def fit(
         Called now and then with a checkpoint.
     resume
         A checkpoint to go on from: of the same blocks and options.
+    stream
+        All trials, where memory does not hold them: learned from instead of the blocks, which
+        then give scores alone.
     """
     sizes = sizes_for(blocks, options.preset, options.members)
+    if stream is not None:
+        sizes = sizes_to_stream(sizes, stream.trials, blocks.effective / len(blocks))
     rng = np.random.default_rng(options.seed)
     seed = int(rng.integers(2**30))
-    generator = generator_for(blocks, options.preset)
+    generator = generator_for(blocks, options.preset, streamed=stream is not None)
     folds = split_by_setting(blocks.setting, members=sizes.members, folds=sizes.folds, rng=rng)
     folds, game = folds.repeated(options.generators), GAMES[options.preset]
     critic = Critic(generator.inputs, blocks.layout, encoder=options.critic, spectral=game.spectral)
@@ -173,6 +180,8 @@ def fit(
     judge = Judge(generator, data, folds, seed)
     monitor = Monitor(table, critics, judge.real_spread(blocks.setting), judge.share)
     batches = Minibatches(data, folds, sizes.batch, seed + 1)
+    if stream is not None:
+        batches = streamed(batches, stream, blocks.setting, sizes.folds, options.generators)
     stages = _stages(generator, table, batches, state, sizes, game)
     ended = _run(stages, state, judge, monitor, sizes, options, report, save)
     save((state.arrays(), state.position()))  # what follows the fit may be interrupted, too

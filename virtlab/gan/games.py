@@ -6,7 +6,7 @@ Presets differ in plain functions and numbers, never in the loop.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import tensorflow as tf
@@ -18,7 +18,9 @@ from virtlab.gan.critic import Critic
 from virtlab.gan.generators import Generator
 from virtlab.gan.losses import Scores
 from virtlab.gan.stages import (
+    SEEDS_APART,
     Advance,
+    Draw,
     Minibatches,
     Rates,
     Signs,
@@ -27,8 +29,6 @@ from virtlab.gan.stages import (
     many_steps,
     trained_by,
 )
-
-SEEDS_APART = 101  # more than there are draws per trial
 
 Loss = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 Penalty = Callable[[Scores, tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
@@ -192,7 +192,7 @@ def by_game(
     """Alternate steps of the critics and one of the generators."""
     play = _Play(generator, table, batches, players, rates, decay, game)
     look = play.look if game.adversarial else lambda _step: {}
-    return many_steps(play.step, batches.folds.members, look)
+    return many_steps(play.step, batches, look, game.critic_steps)
 
 
 @dataclass(frozen=True)
@@ -207,12 +207,12 @@ class _Play:
     decay: float
     game: Game
 
-    def step(self, step: tf.Tensor) -> tf.Tensor:
+    def step(self, step: tf.Tensor, drawn: Draw) -> tf.Tensor:
         """Each critic's steps, then each generator's; the generators' loss, ``(generator,)``."""
         if self.game.adversarial:
             for turn in range(self.game.critic_steps):
-                self._critic_step(step, turn)
-        return self._generator_step(step, self.batches.at(step))
+                self._critic_step(step, turn, drawn)
+        return self._generator_step(step, drawn(0))
 
     def look(self, step: tf.Tensor) -> Signs:
         """How far the critics are ahead.
@@ -242,12 +242,12 @@ class _Play:
             "slope": tf.reduce_mean(length, axis=-1),
         }
 
-    def _critic_step(self, step: tf.Tensor, turn: int) -> None:
+    def _critic_step(self, step: tf.Tensor, turn: int, batches: Draw) -> None:
         game, players, table = self.game, self.players, self.table
         # The last turn sees the generator's own minibatch, those before it others.
-        apart = SEEDS_APART * (game.critic_steps - 1 - turn)
-        batch = replace(self.batches, seed=self.batches.seed + apart).at(step)
-        real, drawn = self._real(batch), self._drawn(step, batch, apart)
+        other = game.critic_steps - 1 - turn
+        batch = batches(other)
+        real, drawn = self._real(batch), self._drawn(step, batch, SEEDS_APART * other)
         real, drawn = table.to_critics(real), table.to_critics(drawn)
         with tf.GradientTape() as tape:
             score = self._scores(batch)

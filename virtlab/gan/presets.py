@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -69,6 +69,20 @@ def sizes_for(blocks: Blocks, preset: str, members: int | None) -> Sizes:
     )
 
 
+def sizes_to_stream(sizes: Sizes, trials: int, effective: float) -> Sizes:
+    """Sizes for a sample, made those for all trials: steps enough to meet each one once.
+
+    `effective` is the share of trials of equal weight that would say as much.
+    """
+    once = -(-trials // sizes.batch)
+    return replace(
+        sizes,
+        likelihood_steps=max(sizes.likelihood_steps, once) if sizes.likelihood_steps else 0,
+        game_steps=max(sizes.game_steps, once),
+        decay=float(np.clip(50 / (effective * trials), 1e-3, 1.0)),
+    )
+
+
 def folds_for(members: int, settings: int) -> int:
     """Folds that the members divide into evenly, so that each setting is held out equally often.
 
@@ -80,8 +94,8 @@ def folds_for(members: int, settings: int) -> int:
     return min(even, key=lambda folds: (abs(folds - FOLDS), folds), default=min(most, FOLDS))
 
 
-def generator_for(blocks: Blocks, preset: str) -> Generator:
-    """The generator that a preset trains."""
+def generator_for(blocks: Blocks, preset: str, *, streamed: bool) -> Generator:
+    """The generator that a preset trains; `streamed` trials are too many for processes."""
     conditions, layout, n = blocks.conditions.shape[1], blocks.layout, blocks.effective
     kind = GAMES[preset].generator
     if kind == "dense":
@@ -91,6 +105,6 @@ def generator_for(blocks: Blocks, preset: str) -> Generator:
     wide = bool(layout.wide)
     # More components than modes turn some into a background of rare, absurd values.
     components = 1 if n < 100 or wide else 3 if n < 1000 else 5
-    few = len(np.unique(blocks.setting)) <= MOST_FOR_PROCESSES
+    few = len(np.unique(blocks.setting)) <= MOST_FOR_PROCESSES and not streamed
     processes = tuple(range(min(len(layout.plain), MOST_PROCESSES))) if few else ()
     return Mixture(conditions, layout, components=components, width=64, processes=processes)

@@ -4,14 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import tensorflow as tf
 
 from virtlab.gan.adam import Variables, adam_step
-from virtlab.gan.batches import Batch, TrainingSet
+from virtlab.gan.batches import Batch, TrainingSet, dequantising_noise
 from virtlab.gan.folds import Folds
 from virtlab.gan.generators import Generator
 from virtlab.gan.mixture import Mixture
+
+SEEDS_APART = 101  # more than there are draws per trial
+
+Feed = Any
+"""What minibatches are read from: an iterator of tf.data, or () where all trials are at hand."""
+
+Draw = Callable[[int], Batch]
+"""The minibatch of a turn within a step."""
 
 Signs = dict[str, tf.Tensor]
 """How training goes, each ``(member,)``: the last ``loss``, and what a stage adds to it."""
@@ -52,10 +61,10 @@ class Minibatches:
     size: int
     seed: int
 
-    def at(self, step: tf.Tensor) -> Batch:
-        """The minibatch of a step."""
-        shape = (self.folds.members, self.size)
-        part = tf.random.stateless_uniform(shape, seed=(self.seed, step * 8))
+    def at(self, step: tf.Tensor, turn: int = 0) -> Batch:
+        """A minibatch of a step; those of its other turns have other rows."""
+        shape, seed = (self.folds.members, self.size), self.seed + SEEDS_APART * turn
+        part = tf.random.stateless_uniform(shape, seed=(seed, step * 8))
         if self.data.weight is None:
             count = tf.cast(self.folds.train_count[:, None], tf.float32)
             place = tf.minimum(tf.cast(part * count, tf.int32), self.folds.train_count[:, None] - 1)
@@ -63,11 +72,15 @@ class Minibatches:
             rungs = tf.constant(self.folds.ladder(self.data.weight))
             place = tf.searchsorted(rungs, part, side="right")
         index = tf.gather(tf.constant(self.folds.train), place, batch_dims=1)
-        noise = None
-        if self.data.layout.step.any():
-            wide = (*shape, self.data.layout.values)
-            noise = tf.random.stateless_uniform(wide, (self.seed, step * 8 + 1), -0.5, 0.5)
-        return self.data.rows(index, noise)
+        return self.data.rows(index, dequantising_noise(self.data.layout, shape, seed, step))
+
+    def feed(self, _first: int, _steps: int, _turns: int) -> Feed:
+        """What `drawn` reads from while some steps run: nothing, all trials are at hand."""
+        return ()
+
+    def drawn(self, step: tf.Tensor, _feed: Feed) -> Draw:
+        """The minibatches of a step, by turn."""
+        return lambda turn: self.at(step, turn)
 
 
 def latents(
@@ -101,8 +114,8 @@ def by_likelihood(
     shape = (batches.folds.members, batches.size, latents)
     trained = trained_by(weights, without="residual")
 
-    def step_loss(step: tf.Tensor) -> tf.Tensor:
-        batch = batches.at(step)
+    def step_loss(step: tf.Tensor, drawn: Draw) -> tf.Tensor:
+        batch = drawn(0)
         with tf.GradientTape() as tape:
             parameters = generator.setting_part(weights, batch.conditions)
             noise = tf.random.stateless_normal(shape, (batches.seed, step * 8 + 2))
@@ -114,7 +127,7 @@ def by_likelihood(
         average(ema, weights, step, 0.99)
         return loss
 
-    return many_steps(step_loss, batches.folds.members)
+    return many_steps(step_loss, batches)
 
 
 def trained_by(weights: Variables, without: str = "spread") -> dict[str, tf.Variable]:
@@ -124,23 +137,27 @@ def trained_by(weights: Variables, without: str = "spread") -> dict[str, tf.Vari
 
 
 def many_steps(
-    step_loss: Callable[[tf.Tensor], tf.Tensor],
-    members: int,
+    step_loss: Callable[[tf.Tensor, Draw], tf.Tensor],
+    batches: Minibatches,
     look: Callable[[tf.Tensor], Signs] = lambda _step: {},
+    turns: int = 1,
 ) -> Advance:
     """Run a step many times inside one call: small kernels, few crossings into TensorFlow.
 
-    `look` sees the networks once, after the last step.
+    `look` sees the networks once, after the last step; a step draws minibatches for `turns`.
     """
 
     @tf.function(autograph=False)
-    def advance(first: tf.Tensor, steps: tf.Tensor) -> Signs:
+    def run(first: tf.Tensor, steps: tf.Tensor, feed: Feed) -> Signs:
         end, loss = tf.while_loop(
             lambda step, _loss: step < first + steps,
-            lambda step, _loss: (step + 1, step_loss(step)),
-            (first, tf.zeros(members)),
+            lambda step, _loss: (step + 1, step_loss(step, batches.drawn(step, feed))),
+            (first, tf.zeros(batches.folds.members)),
             parallel_iterations=1,
         )
         return {"loss": loss} | look(end)
+
+    def advance(first: tf.Tensor, steps: tf.Tensor) -> Signs:
+        return run(first, steps, batches.feed(int(first), int(steps), turns))
 
     return advance

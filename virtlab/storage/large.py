@@ -14,7 +14,7 @@ from virtlab.storage.digest import Digest
 from virtlab.storage.joining import Joined, check_trials
 from virtlab.storage.lab import Told, find_files, finished, raw_trials
 from virtlab.storage.quantities import quantities_of
-from virtlab.storage.sample import Sample
+from virtlab.storage.sample import Sample, picked
 from virtlab.trials import TRIAL
 
 PARTS = 16  # of the memory granted: read at a time
@@ -98,14 +98,13 @@ def _looked_through(
 ) -> LargeTrials:
     """Read all trials once: count, hash, sample."""
     digest, count = Digest(), 0
-    sample = Sample(memory // SHARE, np.random.default_rng(seed))
+    sample = Sample(memory // SHARE, np.random.default_rng([seed, 0]))
     for part in _parts(experiment, paths, memory, report):
         digest.add(part)
         sample.add(part)
         count += part.sizes[TRIAL]
     drawn = sample.dataset()
     check_trials(drawn, experiment, str(paths[0]))
-    finished(drawn, paths, None)
     if report is not None:
         report(f"read {count:,} trials from {len(paths)} files, part by part", 1.0)
     return LargeTrials(experiment, paths, memory, drawn, count, digest.hexdigest())
@@ -120,10 +119,10 @@ def _parts(
     for raw, path in raw_trials(experiment, paths, most_bytes=most_bytes, report=report):
         joined.add(raw, experiment, str(path))
         del raw
-        trials = joined.part(experiment)
+        trials = finished(joined.part(experiment), paths, None)
         count = trials.sizes[TRIAL]
         # A reader that knows whole files only has given more than was asked for.
         pieces = max(1, round(trials.nbytes / max(most_bytes, 1)))
         step = max(1, -(-count // pieces))
         for start in range(0, max(count, 1), step):
-            yield trials.isel({TRIAL: slice(start, start + step)})
+            yield picked(trials, slice(start, start + step))

@@ -48,7 +48,7 @@ class Sample:
         keys[self._remarkable(trials)] = ALWAYS
         stay = np.flatnonzero(keys < self._limit)
         self._keys = np.append(self._keys, keys[stay])
-        self._kept.append(trials.isel({TRIAL: stay}))
+        self._kept.append(picked(trials, stay))
         if np.count_nonzero(self._keys >= 0) > 2 * self._most:
             self._thin()
 
@@ -63,7 +63,7 @@ class Sample:
         if len(random) > self._most:
             self._limit = float(random[self._most])
         stay = np.flatnonzero(self._keys < self._limit)
-        self._kept = [_joined(self._kept).isel({TRIAL: stay})]
+        self._kept = [picked(_joined(self._kept), stay)]
         self._keys = self._keys[stay]
 
     def _remarkable(self, trials: xr.Dataset) -> list[int]:
@@ -95,6 +95,14 @@ class Sample:
         return [least // width] * (ends[0] < low) + [most // width] * (ends[1] > high)
 
 
+def picked(trials: xr.Dataset, rows: NDArray[np.intp] | slice) -> xr.Dataset:
+    """Some of the trials, and where these come from."""
+    found = trials.isel({TRIAL: rows})
+    if "origin" in trials.attrs:  # the attrs of both are one dict: never written to
+        found.attrs = {**trials.attrs, "origin": trials.attrs["origin"][rows]}
+    return found
+
+
 def _joined(parts: list[xr.Dataset]) -> xr.Dataset:
     """Datasets one after the other along the trials; attrs of the last."""
     last = parts[-1]
@@ -108,4 +116,7 @@ def _joined(parts: list[xr.Dataset]) -> xr.Dataset:
             values = np.concatenate([part[name].values for part in parts])
         kind = data if name in last.data_vars else coords
         kind[name] = (variable.dims, values, variable.attrs)
-    return xr.Dataset(data, coords, last.attrs)
+    joined = xr.Dataset(data, coords, last.attrs)
+    if "origin" in last.attrs:
+        joined.attrs["origin"] = np.concatenate([part.attrs["origin"] for part in parts])
+    return joined

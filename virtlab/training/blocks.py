@@ -31,8 +31,12 @@ def make_blocks(
     columns: Sequence[Column],
     conditions: Floats,
     setting: NDArray[np.int64],
+    layout: Layout | None = None,
 ) -> Blocks:
-    """Scale all measurements side by side and say what the columns mean."""
+    """Scale all measurements side by side and say what the columns mean.
+
+    `layout` is that of a sample of the trials, where it was chosen already.
+    """
     n = trials.sizes[TRIAL]
     settings = settings_of(trials)
     scaled = [
@@ -42,7 +46,6 @@ def make_blocks(
     values = np.concatenate([values for values, _, _ in scaled], axis=1)
     observed = np.concatenate([seen for _, seen, _ in scaled], axis=1)
     codes = [codes for column, (_, _, codes) in zip(columns, scaled, strict=True) if column.levels]
-    parts = _parts(columns, scaled)
     if not values.shape[1]:  # categories alone: one value that is never observed
         values = observed = np.zeros((len(values), 1), np.float32)
     return Blocks(
@@ -51,7 +54,7 @@ def make_blocks(
         observed=observed,
         codes=np.stack(codes, axis=1) if codes else np.zeros((len(values), 0), np.int32),
         setting=setting,
-        layout=_layout(columns, parts, values, observed),
+        layout=layout or _layout(columns, _parts(columns, scaled), values, observed),
         weight=trials[WEIGHT].values / trials[WEIGHT].values.mean() if WEIGHT in trials else None,
     )
 

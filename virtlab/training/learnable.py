@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,8 @@ from numpy.typing import NDArray
 
 from virtlab import plugins
 from virtlab.conditioning import (
-    Conditioner,
+    Conditions,
+    Constraint,
     Parameter,
     bind,
     condition,
@@ -20,7 +22,7 @@ from virtlab.conditioning import (
 from virtlab.config import Experiment
 from virtlab.errors import DataError
 from virtlab.scaling import Column, fit_columns
-from virtlab.trials import TRIAL, measurements_of, name_of_trial, settings_of
+from virtlab.trials import TRIAL, Measurement, measurements_of, name_of_trial, settings_of
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -57,6 +59,17 @@ class Learnable:
         """Number of distinct settings."""
         return int(self.setting.max()) + 1
 
+    def encode(self, trials: xr.Dataset, experiment: Experiment) -> NDArray[np.float32]:
+        """Conditions of other trials, as `conditions`: ``(trial, feature)``.
+
+        Raises
+        ------
+        VirtlabError
+            The conditioner cannot encode them.
+        """
+        encoded = _encoded(trials, experiment, self.parameters)
+        return ((encoded.values - self.center) / self.scale).astype(np.float32)
+
 
 def make_learnable(trials: xr.Dataset, experiment: Experiment) -> Learnable:
     """Encode the settings and choose how to scale the measurements.
@@ -67,42 +80,67 @@ def make_learnable(trials: xr.Dataset, experiment: Experiment) -> Learnable:
         The conditioner cannot encode the settings, or they are all the same.
     """
     parameters = tuple(_parameter(trials, experiment, name) for name in experiment.parameters)
-    conditioner = plugins.conditioner(experiment.experiment.conditioner)
-    settings = {p.name: trials[p.name].values for p in parameters}
-    encoded = condition(conditioner, settings, parameters, experiment.conditioner)
+    encoded = _encoded(trials, experiment, parameters)
     center, scale = _standard(encoded.values)
     conditions = ((encoded.values - center) / scale).astype(np.float32)
     setting = np.unique(conditions, axis=0, return_inverse=True)[1].ravel().astype(np.int64)
     if not setting.any():
-        told = ", ".join(f"{name} = {values[0]}" for name, values in settings.items())
+        told = ", ".join(f"{p.name} = {trials[p.name].values[0]}" for p in parameters)
         raise DataError(
             f"{experiment.path.name}: all {len(setting):,} trials are at one setting ({told}); "
             "expected trials at two settings or more: nothing can be learned from one, nor held out"
         )
-    columns = _columns(trials, experiment, conditioner, parameters)
+    columns = _columns(trials, experiment, parameters)
     return Learnable(parameters, encoded.labels, center, scale, columns, conditions, setting)
 
 
+def _encoded(
+    trials: xr.Dataset, experiment: Experiment, parameters: Sequence[Parameter]
+) -> Conditions:
+    conditioner = plugins.conditioner(experiment.experiment.conditioner)
+    settings = {p.name: trials[p.name].values for p in parameters}
+    return condition(conditioner, settings, parameters, experiment.conditioner)
+
+
 def _columns(
-    trials: xr.Dataset,
-    experiment: Experiment,
-    conditioner: Conditioner,
-    parameters: tuple[Parameter, ...],
+    trials: xr.Dataset, experiment: Experiment, parameters: tuple[Parameter, ...]
 ) -> tuple[Column, ...]:
     """Choose how to scale the measurements, once their constraints are seen to hold."""
     measurements = measurements_of(trials)
-    declared = (
-        *experiment.constraints(),
-        *constraints_of(conditioner, measurements, parameters, experiment.conditioner),
-    )
-    bound, bonds = bind(declared, measurements, parameters)
-    by_name = {measurement.name: measurement for measurement in bound}
+    bound, bonds = bind(_declared(experiment, measurements, parameters), measurements, parameters)
+    check_constraints(trials, experiment, bound, parameters)
+    return fit_columns(trials, bound, bonds)
+
+
+def check_constraints(
+    trials: xr.Dataset,
+    experiment: Experiment,
+    measurements: Sequence[Measurement],
+    parameters: tuple[Parameter, ...],
+) -> None:
+    """Refuse trials that break a constraint on their measurements.
+
+    Raises
+    ------
+    DataError
+        See `virtlab.conditioning.refuse_broken`.
+    """
+    by_name = {measurement.name: measurement for measurement in measurements}
+    declared = _declared(experiment, measurements, parameters)
     names = [name_of_trial(trials, i) for i in range(trials.sizes[TRIAL])] if declared else []
     for constraint in declared:
         values = trials[constraint.measurement].values
         measurement = by_name[constraint.measurement]
         refuse_broken(constraint, measurement, values, settings_of(trials), names)
-    return fit_columns(trials, bound, bonds)
+
+
+def _declared(
+    experiment: Experiment, measurements: Sequence[Measurement], parameters: tuple[Parameter, ...]
+) -> tuple[Constraint, ...]:
+    """Constraints of experiment.toml and of the conditioner."""
+    conditioner = plugins.conditioner(experiment.experiment.conditioner)
+    more = constraints_of(conditioner, measurements, parameters, experiment.conditioner)
+    return (*experiment.constraints(), *more)
 
 
 def _parameter(trials: xr.Dataset, experiment: Experiment, name: str) -> Parameter:

@@ -24,9 +24,12 @@ if TYPE_CHECKING:
 
 
 def describe(
-    trials: xr.Dataset, learnable: Learnable, experiment: Experiment, seed: int, digest: str
+    trials: xr.Dataset, learnable: Learnable, experiment: Experiment, seed: int, count: int
 ) -> dict[str, Any]:
-    """What the model was made from, for the manifest."""
+    """What the model was made from, for the manifest.
+
+    `trials` are all, or a sample of `count` whose attrs and extremes speak of all.
+    """
     name = experiment.experiment.conditioner
     distribution, version = plugins.distribution_of(plugins.CONDITIONERS, name)
     return {
@@ -59,10 +62,7 @@ def describe(
             if TRIAL not in coord.dims
         },
         "data": {
-            "sha256": digest,
             "files": [Path(file).name for file in trials.attrs.get("files", [])],
-            "trials": trials.sizes[TRIAL],
-            "settings": learnable.settings,
             "missing": {
                 str(name): int(variable.attrs.get("missing", 0))
                 for name, variable in trials.data_vars.items()
@@ -71,21 +71,23 @@ def describe(
                 str(name): int(variable.attrs.get("missing_trials", 0))
                 for name, variable in trials.data_vars.items()
             },
-            "weights": _weights(trials, experiment),
+            "weights": _weights(trials, experiment, count),
+            "trials": count,
             "dropped_trials": int(trials.attrs.get("dropped_trials", 0)),
             "dropped_reasons": [str(r) for r in trials.attrs.get("dropped_reasons", [])],
         },
     }
 
 
-def _weights(trials: xr.Dataset, experiment: Experiment) -> dict[str, Any] | None:
+def _weights(trials: xr.Dataset, experiment: Experiment, count: int) -> dict[str, Any] | None:
     """Where the trials' weights came from, and how many equal trials they are worth."""
     from virtlab.gan.blocks import effective_size
 
     if WEIGHT not in trials.coords:
         return None
     weight = trials[WEIGHT].values
-    return {"path": experiment.data.weights, "effective_trials": effective_size(weight)}
+    effective = effective_size(weight) * (count / len(weight))
+    return {"path": experiment.data.weights, "effective_trials": effective}
 
 
 def _seen(values: NDArray[Any], parameter: Parameter) -> dict[str, Any]:

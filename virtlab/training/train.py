@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import re
 import time
-from dataclasses import replace
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 
     from virtlab.gan.blocks import Blocks
     from virtlab.gan.fit import Checkpoint, Fit, Moment
+    from virtlab.gan.stream import Stream
+    from virtlab.storage import LargeTrials
 
 SUFFIX = ".virtlab"
 READ, FITTED, CALIBRATED, ASSESSED = 0.03, 0.9, 0.94, 0.97  # shares of the whole work
@@ -74,10 +78,10 @@ def train(
         experiment = read_experiment(Path(experiment))
     path = Path(output) if output else default_output(experiment)
     _check_output(path, force=force)
-    trials = _read(experiment, tell)
-    learnable = make_learnable(trials, experiment)
     seed = experiment.training.seed if seed is None else seed
-    manifest, members = _learn(trials, learnable, experiment, path, seed, resume, tell)
+    data = _read(experiment, seed, tell)
+    learnable = make_learnable(data.trials, experiment)
+    manifest, members = _learn(data, learnable, experiment, path, seed, resume, tell)
     tell(Progress("writing", ASSESSED, message=path.name))
     write_model(path, manifest, members, force=force)
     checkpoint_path(path).unlink(missing_ok=True)
@@ -111,17 +115,29 @@ def default_output(experiment: Experiment) -> Path:
     return experiment.path.parent / f"{name}{SUFFIX}"
 
 
-def _read(experiment: Experiment, tell: Report) -> xr.Dataset:
-    from virtlab.storage import open_trials
+@dataclass(frozen=True)
+class _Data:
+    """What is learned from: all trials, or a sample of those that memory does not hold."""
+
+    trials: xr.Dataset
+    digest: str
+    large: LargeTrials | None = None
+
+
+def _read(experiment: Experiment, seed: int, tell: Report) -> _Data:
+    from virtlab.storage import LargeTrials, data_digest, open_within
 
     def told(message: str, fraction: float) -> None:
         tell(Progress("reading", READ * fraction, message=message))
 
-    return open_trials(experiment, told)
+    found = open_within(experiment, experiment.training.memory, seed=seed, report=told)
+    if isinstance(found, LargeTrials):
+        return _Data(found.sample, found.digest, found)
+    return _Data(found, data_digest(found))
 
 
 def _learn(
-    trials: xr.Dataset,
+    data: _Data,
     learnable: Learnable,
     experiment: Experiment,
     path: Path,
@@ -130,8 +146,6 @@ def _learn(
     tell: Report,
 ) -> tuple[dict[str, Any], dict[str, bytes]]:
     """Fit, calibrate, assess, export: everything that needs TensorFlow."""
-    from virtlab.storage import data_digest
-
     tell(Progress("starting TensorFlow", READ))
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from virtlab.gan.export import export
@@ -140,17 +154,17 @@ def _learn(
     from virtlab.training.calibration import calibrate
     from virtlab.training.relevance import find_relevance
 
-    digest = data_digest(trials)
-    blocks = make_blocks(trials, learnable.columns, learnable.conditions, learnable.setting)
-    fitted = _fit(blocks, experiment, path, seed, digest, resume, tell)
+    blocks = make_blocks(data.trials, learnable.columns, learnable.conditions, learnable.setting)
+    with _streamed(data, blocks, learnable, experiment, path, seed, tell) as (stream, settings):
+        fitted = _fit(blocks, stream, experiment, path, seed, data.digest, resume, tell)
     score = float(fitted.scores.mean())
     tell(Progress("calibrating", FITTED, score))
     fitted, spread = calibrate(fitted, blocks, learnable.columns, seed=seed % 2**30)
     tell(Progress("assessing", CALIBRATED, score))
     found = assess(
-        fitted, blocks, learnable.columns, seed=seed % 2**30, settings=settings_of(trials)
+        fitted, blocks, learnable.columns, seed=seed % 2**30, settings=settings_of(data.trials)
     )
-    relevance = find_relevance(fitted, blocks, trials, learnable, experiment, seed % 2**30)
+    relevance = find_relevance(fitted, blocks, data.trials, learnable, experiment, seed % 2**30)
     fitted = replace(fitted, weights=fitted.weights | fitted.whole)
     tell(Progress("exporting", ASSESSED, score))
     domain = learn_domain(learnable.conditions, np.random.default_rng(seed))
@@ -162,19 +176,48 @@ def _learn(
         ),
         REFERENCE: pack_arrays({"conditions": domain.reference}),
     }
-    manifest = describe(trials, learnable, experiment, seed, digest) | {
+    count = data.large.trials if data.large else len(blocks)
+    told = describe(data.trials, learnable, experiment, seed, count)
+    told["data"] |= {"sha256": data.digest, "settings": settings}
+    manifest = told | {
         "calibration": spread,
         "domain": {"reach": domain.reach},
         "relevance": relevance,
         "scores": found,
         "training": describe_training(fitted, experiment),
-        "verdict": verdict(found, fitted, learnable.settings),
+        "verdict": verdict(found, fitted, settings),
     }
     return manifest, members
 
 
+@contextmanager
+def _streamed(
+    data: _Data,
+    blocks: Blocks,
+    learnable: Learnable,
+    experiment: Experiment,
+    path: Path,
+    seed: int,
+    tell: Report,
+) -> Iterator[tuple[Stream | None, int]]:
+    """All trials shuffled on disk, if memory does not hold them; and the number of settings."""
+    if data.large is None:
+        yield None, learnable.settings
+        return
+    from virtlab.training.large import streamed
+
+    def told(message: str, _fraction: float) -> None:
+        tell(Progress("shuffling", READ, message=message))
+
+    with streamed(
+        data.large, experiment, learnable, blocks, folder=path.parent, seed=seed, tell=told
+    ) as found:
+        yield found
+
+
 def _fit(
     blocks: Blocks,
+    stream: Stream | None,
     experiment: Experiment,
     path: Path,
     seed: int,
@@ -204,6 +247,7 @@ def _fit(
         "critics": model.critics,
         "critic": model.critic,
         "seed": seed,
+        "memory": training.memory if stream else None,  # decides the sample
         "virtlab": virtlab.__version__,
     }
     start = time.monotonic()
@@ -230,6 +274,7 @@ def _fit(
             report=told,
             save=save,
             resume=load_checkpoint(checkpoint, identity) if resume else None,
+            stream=stream,
         )
     except KeyboardInterrupt as error:
         raise VirtlabError("stopped before there was a model to keep; nothing written") from error

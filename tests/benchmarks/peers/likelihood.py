@@ -15,7 +15,7 @@ from torch import Tensor, nn
 PATIENCE = 30
 """Epochs without a better held-out likelihood before training stops."""
 CHUNK = 2000
-"""Rows drawn at once: bounds memory where a covariance goes with every row."""
+"""Rows drawn at once: a covariance goes with every row."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Standard:
         return self.mean + self.scale * y.double().numpy()
 
 
-def noises(data: Data, few: bool) -> list[dict[str, float]]:
+def noises(few: bool, atoms: bool) -> list[dict[str, float]]:
     """Noise settings that are tried: on measurements with exact repeated values, on few trials.
 
     No density can have atoms, so these are blurred. With few trials, noise on conditions and
@@ -49,7 +49,7 @@ def noises(data: Data, few: bool) -> list[dict[str, float]]:
     """
     if few:
         return [{"jitter": noise, "blur": noise} for noise in (0.0, 0.1, 0.2)]
-    return [{"jitter": noise} for noise in ((0.01, 0.1) if data.has_atoms else (0.0,))]
+    return [{"jitter": noise} for noise in ((0.01, 0.1) if atoms else (0.0,))]
 
 
 def train(

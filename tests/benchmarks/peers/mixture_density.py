@@ -1,23 +1,16 @@
-"""Mixture density network (Bishop, 1994) with full covariances, low-rank ones for wide outputs."""
+"""Mixture density network (Bishop, 1994) with full covariances, on components if wide."""
 
 from __future__ import annotations
 
 import torch
 from choice import FEW, Trained, choose
+from components import WIDEST, on_components
 from likelihood import noises, train
 from problem import Data, Fitted
 from torch import Tensor, nn
-from torch.distributions import (
-    Categorical,
-    Distribution,
-    LowRankMultivariateNormal,
-    MixtureSameFamily,
-    MultivariateNormal,
-)
+from torch.distributions import Categorical, Distribution, MixtureSameFamily, MultivariateNormal
 
 MAX_STEPS = 20_000
-FULL_WIDTH, RANK = 16, 10
-"""Widest output with a full covariance, and the rank of wider ones' (plus a diagonal)."""
 FLOOR = 1e-4
 """Least deviation, in units of the data's own."""
 
@@ -28,12 +21,8 @@ class MixtureDensity(nn.Module):
     def __init__(self, features: int, width: int, components: int, hidden: int) -> None:
         super().__init__()
         self.width, self.components = width, components
-        if width <= FULL_WIDTH:
-            self.below = torch.tril_indices(width, width, -1)
-            factors = self.below.shape[1]
-        else:
-            factors = width * RANK
-        self.sizes = [components * size for size in (1, width, width, factors)]
+        self.below = torch.tril_indices(width, width, -1)
+        self.sizes = [components * size for size in (1, width, width, self.below.shape[1])]
         self.trunk = nn.Sequential(
             nn.Linear(features, hidden), nn.SiLU(),
             nn.Linear(hidden, hidden), nn.SiLU(),
@@ -43,24 +32,16 @@ class MixtureDensity(nn.Module):
             last = self.trunk[-1]
             last.weight *= 0.1
             last.bias.zero_()
-            at = self.sizes[0]
-            last.bias[at : at + self.sizes[1]] = torch.randn(self.sizes[1])
-            if width > FULL_WIDTH:
-                last.bias[-self.sizes[3] :] = 0.1 * torch.randn(self.sizes[3])
+            if components > 1:
+                at = self.sizes[0]
+                last.bias[at : at + self.sizes[1]] = torch.randn(self.sizes[1])
 
     def forward(self, c: Tensor) -> Distribution:
-        weights, at, spread, factors = self.trunk(c).split(self.sizes, dim=1)
+        weights, at, spread, below = self.trunk(c).split(self.sizes, dim=1)
         shape = (len(c), self.components, self.width)
-        at, spread = at.reshape(shape), spread.clamp(-10, 5).exp().reshape(shape) + FLOOR
-        gaussian: Distribution
-        if self.width <= FULL_WIDTH:
-            lower = torch.diag_embed(spread)
-            lower[..., self.below[0], self.below[1]] = factors.reshape(*shape[:2], -1)
-            gaussian = MultivariateNormal(at, scale_tril=lower, validate_args=False)
-        else:
-            gaussian = LowRankMultivariateNormal(
-                at, factors.reshape(*shape, RANK), spread**2, validate_args=False
-            )
+        lower = torch.diag_embed(spread.clamp(-10, 5).exp().reshape(shape) + FLOOR)
+        lower[..., self.below[0], self.below[1]] = below.reshape(*shape[:2], -1)
+        gaussian = MultivariateNormal(at.reshape(shape), scale_tril=lower, validate_args=False)
         mixing = Categorical(logits=weights, validate_args=False)
         return MixtureSameFamily(mixing, gaussian, validate_args=False)
 
@@ -68,18 +49,13 @@ class MixtureDensity(nn.Module):
 def fit(data: Data, seed: int) -> Fitted:
     """Size and noise by the held-out likelihood, or energy score where there are atoms."""
     few = len(data.y) < FEW
-    if few:
-        sizes = [(2, 32), (5, 64)]
-    elif data.width > FULL_WIDTH:
-        sizes = [(5, 128)]
-    else:
-        sizes = [(10, 128)] if data.has_atoms else [(5, 64), (10, 128)]
+    sizes = [(1, 32), (5, 64)] if few else [(1, 64), (5, 64), (10, 128)]
     settings = [
         {"components": components, "hidden": hidden} | noise
         for components, hidden in sizes
-        for noise in noises(data, few)
+        for noise in noises(few, data.has_atoms and data.width <= WIDEST)
     ]
-    return choose(_train, settings, data, seed, MAX_STEPS)
+    return choose(on_components(_train), settings, data, seed, MAX_STEPS)
 
 
 def _train(settings: dict, data: Data, held: Data | None, seed: int, max_steps: int) -> Trained:

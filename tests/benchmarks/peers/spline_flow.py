@@ -1,18 +1,18 @@
 """Conditional neural spline flow (Durkan et al., 2019), as zuko implements it.
 
-Five transforms of eight bins: autoregressive up to 16 outputs, coupling above, where drawing
-one output after the other would take hours.
+Five autoregressive transforms of eight bins; wide outputs as components, since drawing one of
+hundreds of entries after the other would take hours.
 """
 
 from __future__ import annotations
 
 import zuko
 from choice import FEW, Trained, choose
+from components import WIDEST, on_components
 from likelihood import noises, train
 from problem import Data, Fitted
 
 MAX_STEPS = 10_000
-AUTOREGRESSIVE_WIDTH = 16
 
 
 def make_flow(features: int, width: int) -> zuko.flows.NSF:
@@ -22,14 +22,14 @@ def make_flow(features: int, width: int) -> zuko.flows.NSF:
         transforms=5,
         bins=8,
         hidden_features=(64, 64),
-        passes=None if width <= AUTOREGRESSIVE_WIDTH else 2,
         randperm=width > 1,
     )
 
 
 def fit(data: Data, seed: int) -> Fitted:
     """Noise by the held-out likelihood, or energy score where there are atoms."""
-    return choose(_train, noises(data, len(data.y) < FEW), data, seed, MAX_STEPS)
+    settings = noises(len(data.y) < FEW, data.has_atoms and data.width <= WIDEST)
+    return choose(on_components(_train), settings, data, seed, MAX_STEPS)
 
 
 def _train(noise: dict, data: Data, held: Data | None, seed: int, max_steps: int) -> Trained:
