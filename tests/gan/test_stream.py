@@ -150,7 +150,7 @@ def test_batch_is_what_rows_of_the_blocks_would_be(coded_blocks):
     order = {tuple(row): i for i, row in enumerate(named(whole))}
     index = [[order[tuple(row)] for row in rows] for rows in named(batch)]
     expected = data.rows(tf.constant(index))
-    for name in ("conditions", "observed", "features", "levels", "joint_seen"):
+    for name in ("conditions", "observed", "free", "levels", "joint_seen"):
         np.testing.assert_allclose(getattr(batch, name), getattr(expected, name), atol=1e-6)
 
 
