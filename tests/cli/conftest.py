@@ -40,7 +40,7 @@ kind = "categorical"
 members = 2
 
 [training]
-max_time = "60 s"
+max_time = "3 min"
 stop_when = { energy_score = 0.65 }
 """
 

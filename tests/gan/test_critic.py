@@ -1,5 +1,7 @@
 """Critics and how they look at signals and images."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -76,6 +78,21 @@ def test_score_depends_on_condition_and_every_value_and_on_nothing_of_other_tria
         assert (slope[0, 2] != 0).mean() > 0.9
         slope[0, 2] = 0
         np.testing.assert_array_equal(slope, 0)
+
+
+def test_signal_alone_can_be_looked_at(layout):
+    part = Part("trace", 0, 40, (40,))
+    few = slice(0, 40)
+    alone = replace(
+        layout,
+        basis=layout.basis[few, few],
+        weight=np.full(40, 40**-0.5, np.float32),
+        levels=(),
+        parts=(part,),
+    )
+    critic, weights = made(alone, "auto")
+    conditions, joint = trials(layout)
+    assert critic.scores(weights, conditions, joint[..., few]).shape == (MEMBERS, ROWS)
 
 
 @pytest.mark.parametrize("encoder", ["dense", "auto", "gru"])

@@ -1,14 +1,17 @@
 """The exported generator computes what TensorFlow computes."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 
+from virtlab.gan.blocks import Part
 from virtlab.gan.export import SETTING_ROWS, TRIAL_ROWS, export
 from virtlab.gan.fit import Fit
 from virtlab.gan.folds import split_by_setting
-from virtlab.gan.generators import Textbook
+from virtlab.gan.generators import Convolutional, Textbook
 from virtlab.gan.mixture import Mixture
 
 MEMBERS = 2
@@ -26,10 +29,30 @@ def random_fit(generator, noise=0.3, seed=0):
     return Fit(generator, weights, {}, folds, np.ones(MEMBERS), "likelihood", 0, 0, [], "done")
 
 
+def with_parts(layouts, name):
+    """Two scalars with codes and what is beside them, or a signal alone."""
+    if name == "signal":
+        return replace(layouts["plain"](20), parts=(Part("s", 0, 20, (20,)),))
+    shape = {"image": (7, 6), "channels": (2, 11)}[name]
+    size, base = int(np.prod(shape)), layouts["coded"]()
+    wider = layouts["plain"](2 + size)
+    atom, replaces = (np.pad(a, [(0, 0), (0, size)]) for a in (base.atom, base.replaces))
+    return replace(
+        wider,
+        levels=base.levels,
+        level_weight=base.level_weight,
+        atom=atom,
+        replaces=replaces,
+        parts=(Part("a", 0, 1, ()), Part("b", 1, 2, ()), Part("x", 2, 2 + size, shape)),
+    )
+
+
 def make(kind, layouts):
     name, layout = kind.split()
     if name == "textbook":
         return Textbook(3, layouts[layout](), width=16)
+    if name == "convolutional":
+        return Convolutional(3, with_parts(layouts, layout), width=16)
     return Mixture(3, layouts[layout](), components=3, width=16)
 
 
@@ -42,6 +65,9 @@ def make(kind, layouts):
         "mixture heads",
         "textbook coded",
         "textbook wide",
+        "convolutional image",
+        "convolutional channels",
+        "convolutional signal",
     ],
 )
 def test_exported_generator_equals_tensorflows(kind, layouts):

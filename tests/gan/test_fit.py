@@ -1,12 +1,15 @@
 """The whole loop on small data: it learns, stops, resumes, and keeps only what is better."""
 
 from dataclasses import replace
+from itertools import count
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from virtlab.gan import fit as fitting
+from virtlab.gan import judge as judging
 from virtlab.gan.fit import Options, fit
 from virtlab.gan.judge import Judge, Look
 from virtlab.gan.mixture import Mixture
@@ -138,6 +141,16 @@ def test_limits_of_time_and_score_stop_training(quick, options, ended):
     found = quick(options)
     assert found.ended == ended
     assert len(found.history) == 1
+
+
+@pytest.mark.parametrize(("looks", "rounds"), [(0, 20), (5, 15), (1000, 10)])
+def test_time_for_what_follows_is_kept_up_to_half(quick, monkeypatch, looks, rounds):
+    for module in (fitting, judging):  # each round takes a second, each look another
+        monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=count().__next__))
+    sizes = replace(SMALL, likelihood_steps=10**6, patience=10**6)
+    found = quick(Options(seed=1, max_seconds=20.0, looks_after=looks), sizes=sizes)
+    assert (found.ended, len(found.history)) == ("max_time reached", rounds)
+    assert found.look_seconds == 1
 
 
 def test_stop_when_is_not_reached_by_a_score_above_it(quick):

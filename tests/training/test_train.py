@@ -11,8 +11,9 @@ from virtlab.modelfile import read_model
 from virtlab.storage import open_trials
 from virtlab.training import train
 from virtlab.training.checkpoint import checkpoint_path
+from virtlab.training.deadline import EXPORTING
 from virtlab.training.learnable import make_learnable
-from virtlab.training.train import default_output
+from virtlab.training.train import LOOKS_AFTER, default_output
 
 
 @pytest.fixture
@@ -146,7 +147,8 @@ def test_fit_gets_what_experiment_toml_asks_for(tiny_experiment, tmp_path, given
     options = given_to_fit["options"]
     assert (options.preset, options.seed, options.members) == ("auto", 5, 4)
     assert (options.generators, options.critics, options.critic) == (1, 1, "auto")
-    assert (options.max_seconds, options.stop_at) == (120, 0.3)
+    assert 90 < options.max_seconds < 120 - EXPORTING  # what reading has left of it
+    assert (options.looks_after, options.stop_at) == (LOOKS_AFTER, 0.3)
     assert len(given_to_fit["blocks"]) == 120
 
 

@@ -73,7 +73,9 @@ class Critic:
         joint
             Values and levels in the units of the joint distance, ``(member, row, value)``.
         """
-        seen = [conditions, tf.gather(joint, tf.constant(self._plain, tf.int32), axis=-1)]
+        seen = [conditions]
+        if self._plain:
+            seen.append(tf.gather(joint, self._plain, axis=-1))
         for part, kind in self.encoded:
             # The joint distance makes each of many values small; convolutions want their size.
             values = joint[..., part.start : part.stop] / self.layout.weight[part.start : part.stop]

@@ -51,6 +51,9 @@ class Options:
         How the critics look at signals and images.
     max_seconds
         Training ends with the best so far after this long; None: no limit.
+    looks_after
+        What follows the fit takes as long as so many looks at held-out trials: time that is
+        kept from `max_seconds`, up to half of it.
     stop_at
         Training ends once the held-out score, relative to the marginal's, is this low.
     """
@@ -62,6 +65,7 @@ class Options:
     critics: int = 1
     critic: Encoder = "auto"
     max_seconds: float | None = None
+    looks_after: float = 0.0
     stop_at: float | None = None
 
 
@@ -111,6 +115,8 @@ class Fit:
     whole
         Weights fitted to all trials, to replace those of the same name once all that is held
         out has been judged.
+    look_seconds
+        How long one look at all held-out trials took.
     """
 
     generator: Generator
@@ -125,6 +131,7 @@ class Fit:
     ended: str
     health: tuple[str, ...] = (HEALTHY,)
     whole: dict[str, Floats] = field(default_factory=dict)
+    look_seconds: float = 0.0
 
 
 def fit(
@@ -224,7 +231,7 @@ def _run(
     save: Callable[[Checkpoint], None],
 ) -> str:
     """Train until something says stop; returns what did."""
-    start = saved = time.monotonic()
+    start = saved = last = time.monotonic()
     try:
         while state.stage < len(stages):
             stage = stages[state.stage]
@@ -232,13 +239,17 @@ def _run(
                 _advance(stage, state, judge, monitor, sizes)
                 report(_moment(stages, state))
                 now = time.monotonic()
+                if options.max_seconds is not None:
+                    after = min(options.looks_after * judge.seconds, 0.5 * options.max_seconds)
+                    # The next round takes as long as this one.
+                    if now - start + (now - last) + after > options.max_seconds:
+                        return "max_time reached"
+                if options.stop_at is not None and state.best_score.mean() <= options.stop_at:
+                    return "stop_when reached"
+                last = now
                 if now - saved > CHECKPOINT_SECONDS:
                     save((state.arrays(), state.position()))
                     saved = time.monotonic()
-                if options.max_seconds is not None and now - start > options.max_seconds:
-                    return "max_time reached"
-                if options.stop_at is not None and state.best_score.mean() <= options.stop_at:
-                    return "stop_when reached"
             if state.stage + 1 == len(stages):
                 break
             state.next_stage()
@@ -312,4 +323,5 @@ def _finish(
         ended=ended,
         health=health(state.events, folds.members),
         whole=whole,
+        look_seconds=judge.seconds,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,7 +40,10 @@ class Look:
 
 
 class Judge:
-    """Scores an ensemble on its held-out rows, always with the same latents."""
+    """Scores an ensemble on its held-out rows, always with the same latents.
+
+    `seconds` is how long the last `look` took.
+    """
 
     def __init__(self, generator: Generator, data: TrainingSet, folds: Folds, seed: int) -> None:
         self._generator, self._data, self._folds, self._seed = generator, data, folds, seed
@@ -48,6 +52,7 @@ class Judge:
         self._share = folds.held_mask.astype(np.float64)
         if data.weight is not None:
             self._share *= data.weight[folds.held]
+        self.seconds = 0.0
         self.marginal = self._mean(self.marginal_scores())
 
     def scores(self, weights: Weights) -> NDArray[np.float64]:
@@ -56,9 +61,11 @@ class Judge:
 
     def look(self, weights: Weights) -> Look:
         """Scores, and how draws scatter beside how far they are from the truth."""
+        start = time.monotonic()
         drawn = self._draws(weights, EVERYDAY_DRAWS)
         rows = self._energy_scores(drawn)
         spread = np.asarray(spread_of(drawn, self._rows.joint_seen), np.float64)
+        self.seconds = time.monotonic() - start
         return Look(self._mean(rows) / self.marginal, spread, rows + 0.5 * spread)
 
     def real_spread(self, setting: NDArray[np.int64]) -> NDArray[np.float64]:

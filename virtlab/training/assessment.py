@@ -33,6 +33,7 @@ def assess(
     *,
     seed: int,
     settings: Mapping[str, NDArray[Any]] | None = None,
+    effort: float = 1.0,
 ) -> dict[str, dict[str, Any]]:
     """Score every measurement on settings that the judging members never saw.
 
@@ -40,6 +41,8 @@ def assess(
     ----------
     settings
         One value per trial of each parameter that is the total of a measurement.
+    effort
+        Share of the trials to judge on, where time is short.
 
     Returns
     -------
@@ -50,7 +53,8 @@ def assess(
         enough replicates), ``coverage_50`` and ``coverage_90`` and ``dispersion`` (stated over
         real scatter; None for a category), and ``trials``.
     """
-    held = held_out_draws(fit, blocks, draws=DRAWS, max_rows=max_rows(blocks, DRAWS), seed=seed)
+    most = max_rows(blocks, DRAWS, effort)
+    held = held_out_draws(fit, blocks, draws=DRAWS, max_rows=most, seed=seed)
     rng = np.random.default_rng(seed)
     # The fold of a member's first shuffle: the baselines learn what that member learned.
     baselines = {

@@ -16,19 +16,21 @@ from virtlab.scaling import Column
 SPREADS = np.geomspace(0.6, 2.4, 9)
 LEVELS = (0.5, 0.9)
 DRAWS = 60
+FEWEST_DRAWS = 20
 MOST_VALUES = 2e7  # of draws x rows x values, held in memory
 # Few settings say little of coverage: with this many, half of what they ask for is done.
 HALF_TRUST = 30
 
 
 def calibrate(
-    fit: Fit, blocks: Blocks, columns: Sequence[Column], *, seed: int
+    fit: Fit, blocks: Blocks, columns: Sequence[Column], *, seed: int, effort: float = 1.0
 ) -> tuple[Fit, dict[str, float]]:
     """Choose a spread per measurement from out-of-fold coverage.
 
     Members judge only trials at settings that they never saw (split conformal in spirit: Vovk
     et al. 2005; here the noise's width is what is set, so that joint draws stay joint). The
-    correction is shrunk towards none where few settings support it.
+    correction is shrunk towards none where few settings support it. With less than full `effort`
+    it rests on fewer draws and trials.
 
     Returns
     -------
@@ -43,8 +45,9 @@ def calibrate(
     rng = np.random.default_rng(seed)
     for i, spread in enumerate(SPREADS):
         trial = _with_spread(fit, dict.fromkeys(slices, float(spread)))
-        rows = max_rows(blocks, DRAWS)
-        held = held_out_draws(trial, blocks, draws=DRAWS, max_rows=rows, seed=seed)
+        rows = max_rows(blocks, DRAWS, effort)
+        draws = max(FEWEST_DRAWS, round(effort * DRAWS))
+        held = held_out_draws(trial, blocks, draws=draws, max_rows=rows, seed=seed)
         weight = None if blocks.weight is None else blocks.weight[held.rows]
         real = np.where(blocks.observed[held.rows] > 0, blocks.values[held.rows], np.nan)
         for name, here in slices.items():
@@ -71,9 +74,12 @@ def value_slices(columns: Sequence[Column]) -> dict[str, slice]:
     return slices
 
 
-def max_rows(blocks: Blocks, draws: int) -> int:
-    """Trials whose draws fit into memory."""
-    return max(50, int(MOST_VALUES / (draws * blocks.layout.values)))
+def max_rows(blocks: Blocks, draws: int, effort: float = 1.0) -> int:
+    """Trials whose draws fit into memory, and into the time that is left."""
+    most = int(MOST_VALUES / (draws * blocks.layout.values))
+    if effort < 1:
+        most = min(most, int(effort * len(blocks)))
+    return max(50, most)
 
 
 def _with_spread(fit: Fit, spread: dict[str, float]) -> Fit:

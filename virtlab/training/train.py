@@ -21,6 +21,7 @@ from virtlab.modelfile import GENERATOR, REFERENCE, WEIGHTS, pack_arrays, write_
 from virtlab.progress import Progress, Report
 from virtlab.simulation import Model, load
 from virtlab.training.checkpoint import checkpoint_path, load_checkpoint, save_checkpoint
+from virtlab.training.deadline import Deadline
 from virtlab.training.learnable import Learnable, make_learnable
 from virtlab.training.manifest import describe, describe_training
 from virtlab.trials import settings_of
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from virtlab.storage import LargeTrials
 
 SUFFIX = ".virtlab"
+# Calibration and assessment, in looks at all held-out trials; see `virtlab.gan.judge`.
+LOOKS_AFTER = 80.0
 READ, FITTED, CALIBRATED, ASSESSED = 0.03, 0.9, 0.94, 0.97  # shares of the whole work
 
 
@@ -76,12 +79,13 @@ def train(
     tell = report or (lambda _progress: None)
     if not isinstance(experiment, Experiment):
         experiment = read_experiment(Path(experiment))
+    deadline = Deadline.after(experiment.training.max_time)
     path = Path(output) if output else default_output(experiment)
     _check_output(path, force=force)
     seed = experiment.training.seed if seed is None else seed
     data = _read(experiment, seed, tell)
     learnable = make_learnable(data.trials, experiment)
-    manifest, members = _learn(data, learnable, experiment, path, seed, resume, tell)
+    manifest, members = _learn(data, learnable, experiment, path, seed, resume, deadline, tell)
     tell(Progress("writing", ASSESSED, message=path.name))
     write_model(path, manifest, members, force=force)
     checkpoint_path(path).unlink(missing_ok=True)
@@ -143,6 +147,7 @@ def _learn(
     path: Path,
     seed: int,
     resume: bool,
+    deadline: Deadline,
     tell: Report,
 ) -> tuple[dict[str, Any], dict[str, bytes]]:
     """Fit, calibrate, assess, export: everything that needs TensorFlow."""
@@ -156,15 +161,18 @@ def _learn(
 
     blocks = make_blocks(data.trials, learnable.columns, learnable.conditions, learnable.setting)
     with _streamed(data, blocks, learnable, experiment, path, seed, tell) as (stream, settings):
-        fitted = _fit(blocks, stream, experiment, path, seed, data.digest, resume, tell)
+        fitted = _fit(blocks, stream, experiment, path, seed, data.digest, resume, deadline, tell)
     score = float(fitted.scores.mean())
     tell(Progress("calibrating", FITTED, score))
-    fitted, spread = calibrate(fitted, blocks, learnable.columns, seed=seed % 2**30)
+    effort = deadline.effort(LOOKS_AFTER * fitted.look_seconds)
+    columns, after = learnable.columns, seed % 2**30
+    fitted, spread = calibrate(fitted, blocks, columns, seed=after, effort=effort)
     tell(Progress("assessing", CALIBRATED, score))
-    found = assess(
-        fitted, blocks, learnable.columns, seed=seed % 2**30, settings=settings_of(data.trials)
-    )
-    relevance = find_relevance(fitted, blocks, data.trials, learnable, experiment, seed % 2**30)
+    totals = settings_of(data.trials)
+    found = assess(fitted, blocks, columns, seed=after, settings=totals, effort=effort)
+    relevance = {}
+    if effort == 1:  # in haste, this can be missed best
+        relevance = find_relevance(fitted, blocks, data.trials, learnable, experiment, after)
     fitted = replace(fitted, weights=fitted.weights | fitted.whole)
     tell(Progress("exporting", ASSESSED, score))
     domain = learn_domain(learnable.conditions, np.random.default_rng(seed))
@@ -223,6 +231,7 @@ def _fit(
     seed: int,
     digest: str,
     resume: bool,
+    deadline: Deadline,
     tell: Report,
 ) -> Fit:
     """Run the training loop, with progress and checkpoints."""
@@ -236,7 +245,8 @@ def _fit(
         generators=model.generators,
         critics=model.critics,
         critic=model.critic,
-        max_seconds=training.max_time,
+        max_seconds=deadline.left,
+        looks_after=LOOKS_AFTER,
         stop_at=training.stop_when.energy_score if training.stop_when else None,
     )
     identity = {
