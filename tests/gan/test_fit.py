@@ -33,7 +33,7 @@ def small(monkeypatch, gaussian_blocks):
     """Blocks, and a fit of two tiny networks for twice 20 steps, or as `sizes` say."""
     blocks = gaussian_blocks(settings=10, replicates=3)
     generator = Mixture(1, blocks.layout, components=1, width=4)
-    monkeypatch.setattr(fitting, "generator_for", lambda *_: generator)
+    monkeypatch.setattr(fitting, "generator_for", lambda *_, **__: generator)
 
     def run(options=Options(seed=1), *, sizes=SMALL, **more):  # noqa: B008
         monkeypatch.setattr(fitting, "sizes_for", lambda *_: sizes)

@@ -139,7 +139,7 @@ class Deaf(Textbook):
 
 def test_collapse_is_noticed(run, monkeypatch):
     monkeypatch.setattr(
-        fitting, "generator_for", lambda blocks, _: Deaf(1, blocks.layout, width=16)
+        fitting, "generator_for", lambda blocks, *_, **__: Deaf(1, blocks.layout, width=16)
     )
     fitted = run(sizes=replace(SIZES, game_steps=120))
     assert any("drew nearly the same trial again and again" in said for said in fitted.health)

@@ -16,12 +16,12 @@ from virtlab.gan.blocks import Blocks, Floats
 from virtlab.gan.critic import Critic
 from virtlab.gan.encoders import Encoder
 from virtlab.gan.folds import Folds, split_by_setting
-from virtlab.gan.games import GAMES, Game, Players, Table, by_game
+from virtlab.gan.games import Game, Players, Table, by_game
 from virtlab.gan.generators import Generator
 from virtlab.gan.judge import Judge
 from virtlab.gan.mixture import Mixture
 from virtlab.gan.monitor import ABSURD, HEALTHY, Monitor, health
-from virtlab.gan.presets import Sizes, generator_for, sizes_for, sizes_to_stream
+from virtlab.gan.presets import Sizes, game_for, generator_for, held_for, sizes_for, sizes_to_stream
 from virtlab.gan.stages import Advance, Minibatches, Rates, by_likelihood
 from virtlab.gan.start import start_heads, start_processes
 from virtlab.gan.state import State
@@ -170,8 +170,14 @@ def fit(
     rng = np.random.default_rng(options.seed)
     seed = int(rng.integers(2**30))
     generator = generator_for(blocks, options.preset, streamed=stream is not None)
-    folds = split_by_setting(blocks.setting, members=sizes.members, folds=sizes.folds, rng=rng)
-    folds, game = folds.repeated(options.generators), GAMES[options.preset]
+    folds = split_by_setting(
+        blocks.setting,
+        members=sizes.members,
+        folds=sizes.folds,
+        rng=rng,
+        max_held=held_for(blocks.layout),
+    )
+    folds, game = folds.repeated(options.generators), game_for(blocks.layout, options.preset)
     critic = Critic(generator.inputs, blocks.layout, encoder=options.critic, spectral=game.spectral)
     table = Table(critic, sizes.members, options.generators, options.critics)
     critics = critic.init(rng, sizes.members * options.critics)

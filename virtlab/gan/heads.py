@@ -24,7 +24,7 @@ from virtlab.gan.layers import Weights, dense, init_dense, swish
 HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
 CONTEXT = 16  # width of the setting's summary that decoders and the residual see
 ENCODED = 64
-COARSE, FINE = 32, 16  # channels, and where the space is whole
+COARSE, FINE = 32, 12  # channels where upsampling starts, and where the space is whole
 SMALLEST = 5  # places along a dim that upsampling starts from, at most
 FEW_PLACES = 32  # fewer are decoded by dense layers
 START_SD = 0.1  # of the posterior, in standard deviations of a latent
@@ -85,7 +85,7 @@ class Head:
         first = math.prod(spaces[0]) * COARSE
         weights |= init_dense(rng, d, [q + CONTEXT, ENCODED, first], members=members)
         taps = 3 ** len(spaces[0])
-        channels = [COARSE] * (len(spaces) - 1) + [FINE]
+        channels = np.linspace(COARSE, FINE, len(spaces)).astype(int).tolist()
         for i, (inner, outer) in enumerate(pairwise(channels)):
             name = f"{d}.conv{i}"
             weights |= init_convolution(rng, name, taps, inner, outer, members=members)

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from virtlab.gan.blocks import Blocks
-from virtlab.gan.games import GAMES
+from virtlab.gan.blocks import Blocks, Layout
+from virtlab.gan.games import GAMES, Game
 from virtlab.gan.generators import Convolutional, Generator, Textbook
 from virtlab.gan.mixture import Mixture
 
@@ -15,6 +15,8 @@ FOLDS = 5
 FEW_SETTINGS = 100
 MOST_FOR_PROCESSES = 2000  # settings; from there on networks find out by themselves
 MOST_PROCESSES = 8
+MOST_HELD = 2000
+MOST_DRAWN = 50_000  # values of the trials that score a member
 
 
 @dataclass(frozen=True)
@@ -61,10 +63,10 @@ def sizes_for(blocks: Blocks, preset: str, members: int | None) -> Sizes:
         members=members or (folds if n >= 5000 or wide or folds > FOLDS else 2 * folds),
         folds=folds,
         batch=min(64 if n < 5000 else 128, max(16, int(n) // 2)),
-        likelihood_steps=0 if textbook else 1500 if wide else 3000,
-        game_steps=4000 if textbook else 300 if wide else 1500,
-        every=25 if n < 300 and not wide else 100,
-        patience=6 if wide else 20 if n < 300 else 10,
+        likelihood_steps=0 if textbook else 1000 if wide else 3000,
+        game_steps=4000 if textbook else 150 if wide else 1500,
+        every=50 if wide else 25 if n < 300 else 100,
+        patience=3 if wide else 20 if n < 300 else 10,
         decay=float(np.clip(50 / n, 1e-3, 1.0)),
     )
 
@@ -92,6 +94,17 @@ def folds_for(members: int, settings: int) -> int:
     most = max(2, min(members, settings))
     even = [folds for folds in range(2, most + 1) if members % folds == 0]
     return min(even, key=lambda folds: (abs(folds - FOLDS), folds), default=min(most, FOLDS))
+
+
+def held_for(layout: Layout) -> int:
+    """Trials that score a member, at most: drawing signals and images takes time."""
+    return int(np.clip(MOST_DRAWN // layout.values, 50, MOST_HELD)) if layout.wide else MOST_HELD
+
+
+def game_for(layout: Layout, preset: str) -> Game:
+    """The game that a preset plays; with fewer draws per trial of signals and images."""
+    game = GAMES[preset]
+    return replace(game, draws=min(game.draws, 2)) if layout.wide else game
 
 
 def generator_for(blocks: Blocks, preset: str, *, streamed: bool) -> Generator:
