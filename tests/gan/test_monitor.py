@@ -63,7 +63,7 @@ def run(monkeypatch, gaussian_blocks):
 
     def run(preset="vanilla", *, blocks=few, game=None, sizes=SIZES, **more):
         monkeypatch.setattr(fitting, "sizes_for", lambda *_: sizes)
-        monkeypatch.setattr(fitting, "GAMES", GAMES | {preset: game or GAMES[preset]})
+        monkeypatch.setitem(GAMES, preset, game or GAMES[preset])
         return fit(blocks, Options(preset=preset, seed=1, members=2), **more)
 
     return run
