@@ -37,7 +37,9 @@ def signals(layouts):
     setting = np.repeat(np.arange(20), 3)
     condition = np.linspace(-1.7, 1.7, 20)[setting]
     means = np.stack([condition, np.sin(2 * condition), condition], axis=1)
-    values = (means + 0.3 * rng.standard_normal(means.shape)) @ layout.basis
+    drawn = means + 0.3 * rng.standard_normal(means.shape)
+    waves = np.sin(np.outer([1, 2], np.linspace(0, np.pi, 40)))
+    values = np.concatenate([drawn[:, :2] @ waves, drawn[:, 2:]], axis=1)
     return Blocks(
         conditions=condition[:, None].astype(np.float32),
         values=values.astype(np.float32),

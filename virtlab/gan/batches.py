@@ -37,7 +37,7 @@ class Batch:
 
 
 Columns = dict[str, Floats]
-"""A batch as it is before TensorFlow, without what follows from the rest."""
+"""A batch as it is before TensorFlow."""
 
 
 def columns_of(blocks: Blocks) -> Columns:

@@ -152,7 +152,10 @@ class Head:
     def log_likelihood(
         self, found: list[tf.Tensor], values: tf.Tensor, observed: tf.Tensor
     ) -> tf.Tensor:
-        """Log-likelihood of each trial given its latents, ``(member, row)``."""
+        """Log-likelihood of each trial given its latents, ``(member, row)``.
+
+        What is above a floor counts per unit of its standardised logarithm.
+        """
         if not self.part.floor:
             each = _log_normal(values, found[0], _clipped(found[1]))
             return tf.reduce_sum(observed * each, axis=-1)
