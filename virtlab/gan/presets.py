@@ -58,14 +58,14 @@ def sizes_for(blocks: Blocks, preset: str, members: int | None) -> Sizes:
     folds = max(2, min(2 * FOLDS if settings < FEW_SETTINGS else FOLDS, settings))
     if members is not None:
         folds = folds_for(members, settings)
-    # A head costs more than all else, and its latents are learned well within a thousand steps.
+    # A head costs more than all else, and is learned within some hundred steps.
     wide = bool(blocks.layout.wide)
     return Sizes(
         members=members or (folds if n >= 5000 or wide or folds > FOLDS else 2 * folds),
         folds=folds,
         batch=min(64 if n < 5000 else 128, max(16, int(n) // 2)),
-        likelihood_steps=0 if textbook else 1000 if wide else 3000,
-        game_steps=4000 if textbook else 150 if wide else 1500,
+        likelihood_steps=0 if textbook else 700 if wide else 3000,
+        game_steps=4000 if textbook else 100 if wide else 1500,
         every=50 if wide else 25 if n < 300 else 100,
         patience=3 if wide else 20 if n < 300 else 10,
         decay=float(np.clip(50 / n, 1e-3, 1.0)),

@@ -12,7 +12,7 @@ from virtlab.gan.blocks import Blocks, Floats
 from virtlab.gan.fit import Fit
 from virtlab.gan.judge import Judge
 
-DRAWS = 32
+DRAWS, DRAWS_OF_HEADS = 32, 8
 
 
 def relevance(
@@ -38,11 +38,12 @@ def relevance(
         irrelevant, 1: all there is), and its standard error over settings.
     """
     judge = Judge(fit.generator, TrainingSet(blocks), fit.folds, seed)
-    start = judge.row_scores(fit.weights, DRAWS)
+    draws = DRAWS_OF_HEADS if blocks.layout.wide else DRAWS
+    start = judge.row_scores(fit.weights, draws)
     unit = judge.mean_by_setting(_worst(judge, start), blocks.setting)[0]
     found = {}
     for name, conditions in shuffled.items():
-        score = judge.row_scores(fit.weights, DRAWS, conditions[fit.folds.held])
+        score = judge.row_scores(fit.weights, draws, conditions[fit.folds.held])
         rise, error = judge.mean_by_setting(score - start, blocks.setting)
         found[name] = (rise / unit, error / unit) if unit > 0 else (0.0, np.inf)
     return found
