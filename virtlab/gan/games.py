@@ -253,7 +253,7 @@ class _Play:
             score = self._scores(batch)
             loss = game.critic_loss(score(real), score(drawn))
             if game.penalty is not None:
-                seed = (self.batches.seed, step * 8 + 7)
+                seed = (self.batches.seed + SEEDS_APART * other, step * 8 + 7)
                 mix = tf.random.stateless_uniform((*real.shape[:2], 1), seed)
                 loss += game.penalty_weight * game.penalty(score, real, drawn, mix)
             total = tf.reduce_sum(loss)
