@@ -58,16 +58,15 @@ def sizes_for(blocks: Blocks, preset: str, members: int | None) -> Sizes:
     folds = max(2, min(2 * FOLDS if settings < FEW_SETTINGS else FOLDS, settings))
     if members is not None:
         folds = folds_for(members, settings)
-    # A head costs more than all else, and is learned within some hundred steps.
     wide = bool(blocks.layout.wide)
     return Sizes(
         members=members or (folds if n >= 5000 or wide or folds > FOLDS else 2 * folds),
         folds=folds,
         batch=min(64 if n < 5000 else 128, max(16, int(n) // 2)),
-        likelihood_steps=0 if textbook else 700 if wide else 3000,
-        game_steps=4000 if textbook else 100 if wide else 1500,
+        likelihood_steps=0 if textbook else _steps(blocks.layout, 1e5, 500, 3000),
+        game_steps=4000 if textbook else _steps(blocks.layout, 5e4, 100, 1500),
         every=50 if wide else 25 if n < 300 else 100,
-        patience=3 if wide else 20 if n < 300 else 10,
+        patience=8 if wide else 20 if n < 300 else 10,
         decay=float(np.clip(50 / n, 1e-3, 1.0)),
     )
 
@@ -84,6 +83,11 @@ def sizes_to_stream(sizes: Sizes, trials: int, effective: float) -> Sizes:
         game_steps=max(sizes.game_steps, once),
         decay=float(np.clip(50 / (effective * trials), 1e-3, 1.0)),
     )
+
+
+def _steps(layout: Layout, work: float, least: int, most: int) -> int:
+    """Steps of a stage: the more values a head draws, the longer each takes."""
+    return int(np.clip(work / layout.values, least, most)) if layout.wide else most
 
 
 def folds_for(members: int, settings: int) -> int:
@@ -120,5 +124,12 @@ def generator_for(blocks: Blocks, preset: str, *, streamed: bool) -> Generator:
     # More components than modes turn some into a background of rare, absurd values.
     components = 1 if n < 100 or wide else 3 if n < 1000 else 5
     few = len(np.unique(blocks.setting)) <= min(DENSE * conditions, MOST_FOR_PROCESSES)
-    processes = tuple(range(min(len(layout.plain), MOST_PROCESSES))) if few and not streamed else ()
+    leading = [
+        int(layout.features_of(part)[i])
+        for i in range(4)
+        for part in layout.wide
+        if i < part.latents
+    ]
+    modelled = [*range(len(layout.plain)), *leading][:MOST_PROCESSES]
+    processes = tuple(modelled) if few and not streamed else ()
     return Mixture(conditions, layout, components=components, width=64, processes=processes)

@@ -14,6 +14,7 @@ from virtlab.gan.heads import LEAST
 from virtlab.gan.mixture import UNIT, Mixture
 from virtlab.gan.process import Process, fit_process, pack
 
+WHOLE = 0.9  # of a signal's values measured, for its latents to teach a process
 MOST_ROWS = 4000  # trials that components are found from
 STANDS_OUT = 10.0  # times the noise's variance
 FLOOR_BIAS = 0.5  # log widths of what is above a floor start this far below the whole's
@@ -43,19 +44,22 @@ def start_processes(
     names, first, where = np.unique(blocks.setting, return_index=True, return_inverse=True)
     places = blocks.conditions[first].astype(np.float64)
     predicted = np.empty((folds.members, len(names), len(generator.processes)))
-    known: dict[bytes, list[Process]] = {}
+    known: dict[tuple[int, bytes], Process] = {}
+    targets = [_targets(generator, weights, blocks, member) for member in range(folds.members)]
 
-    def fitted_to(rows: NDArray[np.int64]) -> list[Process]:
-        key = rows.tobytes()
-        if key not in known:
-            known[key] = [
-                _process(blocks, rows, where, places, int(generator.layout.plain[feature]), rng)
-                for feature in generator.processes
-            ]
-        return known[key]
+    def fitted_to(member: int, rows: NDArray[np.int64]) -> list[Process]:
+        """One process per target; of values themselves the same for all who see the same rows."""
+        own = []
+        for feature, (value, seen) in zip(generator.processes, targets[member], strict=True):
+            shared = feature < len(generator.layout.plain)
+            key = (feature if shared else -1 - feature - 1000 * member, rows.tobytes())
+            if key not in known:
+                known[key] = _process(value, seen, rows, where, places, rng)
+            own.append(known[key])
+        return own
 
     fitted = [
-        fitted_to(np.unique(folds.train[member, :count]).astype(np.int64))
+        fitted_to(member, np.unique(folds.train[member, :count]).astype(np.int64))
         for member, count in enumerate(folds.train_count)
     ]
     for own, found in zip(fitted, predicted, strict=True):
@@ -63,24 +67,45 @@ def start_processes(
             found[:, target] = process.predict(places)
             found[process.rows, target] = process.without
     weights = _core_around(generator, weights | pack(fitted), fitted)
-    whole = pack([fitted_to(np.arange(len(blocks)))] * folds.members)
+    everything = np.arange(len(blocks))
+    whole = pack([fitted_to(member, everything) for member in range(folds.members)])
     return weights, predicted[:, where].astype(np.float32), whole
 
 
+def _targets(
+    generator: Mixture, weights: dict[str, Floats], blocks: Blocks, member: int
+) -> list[tuple[Floats, NDArray[np.bool_]]]:
+    """What a member's processes learn, ``(trial,)`` each, and where it was measured.
+
+    Values that are on no atom, and a head's latents as its encoder has them at the start.
+    """
+    layout = generator.layout
+    levels, _ = one_hot_levels(blocks.codes, layout)
+    free = (blocks.observed > 0) & (levels @ layout.replaces == 0)
+    columns = [(blocks.values[:, value], free[:, value]) for value in layout.plain]
+    for head in generator.heads:
+        here = slice(head.part.start, head.part.stop)
+        values, observed = blocks.values[:, here], blocks.observed[:, here]
+        bias = weights[f"encoder{head.index}.2.b"][member, 0, : head.part.latents]
+        latents = (values * observed) @ weights[f"encoder{head.index}.basis"][member] + bias
+        # A gap counts as the mean: with many, the latents would follow the gaps.
+        whole = observed.mean(axis=1) > WHOLE
+        columns += [(latents[:, i], whole) for i in range(head.part.latents)]
+    return [columns[feature] for feature in generator.processes]
+
+
 def _process(
-    blocks: Blocks,
+    target: Floats,
+    seen: NDArray[np.bool_],
     rows: NDArray[np.int64],
     where: NDArray[np.int64],
     places: NDArray[np.float64],
-    value: int,
     rng: np.random.Generator,
 ) -> Process:
-    """Fit one value's means over the settings of some rows."""
-    levels, _ = one_hot_levels(blocks.codes[rows], blocks.layout)
-    on_atom = levels @ blocks.layout.replaces[:, value] > 0
-    rows = rows[(blocks.observed[rows, value] > 0) & ~on_atom]
+    """Fit a target's means over the settings of some rows."""
+    rows = rows[seen[rows]]
     counts = np.bincount(where[rows], minlength=len(places)).astype(np.float64)
-    sums = np.bincount(where[rows], blocks.values[rows, value], minlength=len(places))
+    sums = np.bincount(where[rows], target[rows], minlength=len(places))
     used = np.flatnonzero(counts)
     return fit_process(places, sums / np.maximum(counts, 1), counts, used, rng)
 
