@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from virtlab.gan.batches import TrainingSet
 from virtlab.gan.blocks import Blocks, Floats
 from virtlab.gan.critic import Critic
+from virtlab.gan.devices import several_accelerators, shares_of, together
 from virtlab.gan.encoders import Encoder
 from virtlab.gan.folds import Folds, split_by_setting
 from virtlab.gan.games import Game, Players, Table, by_game
@@ -56,6 +57,8 @@ class Options:
         kept from `max_seconds`, up to half of it.
     stop_at
         Training ends once the held-out score, relative to the marginal's, is this low.
+    devices
+        Names of devices to spread the members over; none: the GPUs, where there are several.
     """
 
     preset: str = "auto"
@@ -67,6 +70,7 @@ class Options:
     max_seconds: float | None = None
     looks_after: float = 0.0
     stop_at: float | None = None
+    devices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -192,10 +196,25 @@ def fit(
         state.restore(*resume)
     judge = Judge(generator, data, folds, seed)
     monitor = Monitor(table, critics, judge.real_spread(blocks.setting), judge.share)
-    batches = Minibatches(data, folds, sizes.batch, seed + 1)
-    if stream is not None:
-        batches = streamed(batches, stream, blocks.setting, sizes.folds, options.generators)
-    stages = _stages(generator, table, batches, state, sizes, game)
+
+    def stages_on(
+        table: Table, data: TrainingSet, folds: Folds, state: State, among: tuple[int, int] | None
+    ) -> list[_Stage]:
+        batches = Minibatches(data, folds, sizes.batch, seed + 1, among)
+        if stream is not None:
+            batches = streamed(batches, stream, blocks.setting, sizes.folds, options.generators)
+        return _stages(generator, table, batches, state, sizes, game)
+
+    devices = options.devices or several_accelerators()
+    if devices:
+        shares = shares_of(devices, blocks, predicted, table, folds, state)
+        parts = [stages_on(s.table, s.data, s.folds, s.state, s.among) for s in shares]
+        stages = [
+            replace(same[0], advance=together(shares, [part.advance for part in same], state))
+            for same in zip(*parts, strict=True)
+        ]
+    else:
+        stages = stages_on(table, data, folds, state, None)
     ended = _run(stages, state, judge, monitor, sizes, options, report, save)
     save((state.arrays(), state.position()))  # what follows the fit may be interrupted, too
     return _finish(generator, state, judge, folds, blocks, stages, ended, whole)

@@ -254,7 +254,9 @@ class _Play:
             loss = game.critic_loss(score(real), score(drawn))
             if game.penalty is not None:
                 seed = (self.batches.seed + SEEDS_APART * other, step * 8 + 7)
-                mix = tf.random.stateless_uniform((*real.shape[:2], 1), seed)
+                mix = self.batches.random(
+                    lambda s: tf.random.stateless_uniform(s, seed), (*real.shape[:2], 1)
+                )
                 loss += game.penalty_weight * game.penalty(score, real, drawn, mix)
             total = tf.reduce_sum(loss)
         gradients = tape.gradient(total, list(players.critic.values()))
@@ -315,7 +317,8 @@ class _Play:
         """One draw per row, in the units of the joint distance."""
         shape = (self.batches.folds.members, self.batches.size)
         seed = (self.batches.seed + 1 + which, step * 8 + 2)
+        noise = latents(self.generator, shape, seed, self.batches.random)
         values, levels = self.generator.trial_part(
-            self.players.weights, parameters, *latents(self.generator, shape, seed), slope=True
+            self.players.weights, parameters, *noise, slope=True
         )
         return self.batches.data.joint(values, levels) * batch.joint_seen
