@@ -168,6 +168,7 @@ def fit(
         All trials, where memory does not hold them: learned from instead of the blocks, which
         then give scores alone.
     """
+    start = time.monotonic()
     sizes = sizes_for(blocks, options.preset, options.members)
     if stream is not None:
         sizes = sizes_to_stream(sizes, stream.trials, blocks.effective / len(blocks))
@@ -215,7 +216,7 @@ def fit(
         ]
     else:
         stages = stages_on(table, data, folds, state, None)
-    ended = _run(stages, state, judge, monitor, sizes, options, report, save)
+    ended = _run(stages, state, judge, monitor, sizes, options, report, save, start)
     save((state.arrays(), state.position()))  # what follows the fit may be interrupted, too
     return _finish(generator, state, judge, folds, blocks, stages, ended, whole)
 
@@ -254,9 +255,10 @@ def _run(
     options: Options,
     report: Callable[[Moment], None],
     save: Callable[[Checkpoint], None],
+    start: float,
 ) -> str:
-    """Train until something says stop; returns what did."""
-    start = saved = last = time.monotonic()
+    """Train until something says stop; returns what did. The clock runs since `start`."""
+    saved = last = time.monotonic()
     try:
         while state.stage < len(stages):
             stage = stages[state.stage]

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 SUFFIX = ".virtlab"
 # Calibration and assessment, in looks at all held-out trials; see `virtlab.gan.judge`.
-LOOKS_AFTER = 80.0
+LOOKS_AFTER = 60.0
 READ, FITTED, CALIBRATED, ASSESSED = 0.03, 0.9, 0.94, 0.97  # shares of the whole work
 
 
