@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from virtlab.gan.adam import Tensors
 from virtlab.gan.batches import TrainingSet
 from virtlab.gan.blocks import Blocks, Floats
 from virtlab.gan.critic import Critic
@@ -27,6 +28,7 @@ from virtlab.gan.stages import Advance, Minibatches, Rates, by_likelihood
 from virtlab.gan.start import start_heads, start_processes
 from virtlab.gan.state import State
 from virtlab.gan.stream import Stream, streamed
+from virtlab.gan.transfer import Start
 
 CHECKPOINT_SECONDS = 20.0
 CLEAR_GAIN = 2.0  # standard errors: less than this and the simpler, earlier state is kept
@@ -146,6 +148,7 @@ def fit(
     save: Callable[[Checkpoint], None] = lambda _checkpoint: None,
     resume: Checkpoint | None = None,
     stream: Stream | None = None,
+    start: Start | None = None,
 ) -> Fit:
     """Learn p(values | conditions).
 
@@ -167,6 +170,8 @@ def fit(
     stream
         All trials, where memory does not hold them: learned from instead of the blocks, which
         then give scores alone.
+    start
+        A trained ensemble to start from, in place of random weights; without a stream.
     """
     start = time.monotonic()
     sizes = sizes_for(blocks, options.preset, options.members)
@@ -175,6 +180,8 @@ def fit(
     rng = np.random.default_rng(options.seed)
     seed = int(rng.integers(2**30))
     generator = generator_for(blocks, options.preset, streamed=stream is not None)
+    if start is not None:
+        generator = start.resized(generator)
     folds = split_by_setting(
         blocks.setting,
         members=sizes.members,
@@ -188,14 +195,22 @@ def fit(
     critics = critic.init(rng, sizes.members * options.critics)
     weights, predicted = generator.init(rng, folds.members), None
     whole: dict[str, Floats] = {}
-    if isinstance(generator, Mixture):
+    toward = None
+    if start is not None:
+        weights, predicted, whole = start.begun(generator, weights, blocks, folds, rng)
+        critics = start.carried(critics)
+        # Weights decay towards where they came from, not towards forgetting it (Li et al. 2018).
+        toward = {name: tf.constant(array) for name, array in weights.items()}
+    elif isinstance(generator, Mixture):
         weights = start_heads(generator, weights, blocks, folds)
         weights, predicted, whole = start_processes(generator, weights, blocks, folds, rng)
     data = TrainingSet(blocks, predicted)
     state = State.start(weights, critics)
+    judge = Judge(generator, data, folds, seed)
     if resume is not None:
         state.restore(*resume)
-    judge = Judge(generator, data, folds, seed)
+    elif start is not None:  # it may need no training at all
+        state.keep_better(np.nan_to_num(judge.scores(state.ema), nan=np.inf))
     monitor = Monitor(table, critics, judge.real_spread(blocks.setting), judge.share)
 
     def stages_on(
@@ -204,7 +219,10 @@ def fit(
         batches = Minibatches(data, folds, sizes.batch, seed + 1, among)
         if stream is not None:
             batches = streamed(batches, stream, blocks.setting, sizes.folds, options.generators)
-        return _stages(generator, table, batches, state, sizes, game)
+        first = among[0] if among else 0
+        mine = slice(first, first + folds.members)
+        near = None if toward is None else {name: old[mine] for name, old in toward.items()}
+        return _stages(generator, table, batches, state, sizes, game, near)
 
     devices = options.devices or several_accelerators()
     if devices:
@@ -229,7 +247,13 @@ class _Stage:
 
 
 def _stages(
-    generator: Generator, table: Table, batches: Minibatches, state: State, sizes: Sizes, game: Game
+    generator: Generator,
+    table: Table,
+    batches: Minibatches,
+    state: State,
+    sizes: Sizes,
+    game: Game,
+    toward: Tensors | None,
 ) -> list[_Stage]:
     """The stages of a preset, in order."""
     stages = []
@@ -237,12 +261,12 @@ def _stages(
         start = 1e-3 if sizes.decay > 0.1 else 3e-3
         rates = Rates(start, 5e-5, sizes.likelihood_steps, state.pace)
         advance = by_likelihood(
-            generator, batches, state.weights, state.ema, state.moments, rates, sizes.decay
+            generator, batches, state.weights, state.ema, state.moments, rates, sizes.decay, toward
         )
         stages.append(_Stage("likelihood", advance, sizes.likelihood_steps))
     rates = Rates(5e-4, 3e-5, sizes.game_steps, state.pace)
     players = Players(state.weights, state.ema, state.moments, state.critic, state.critic_moments)
-    advance = by_game(generator, table, batches, players, rates, sizes.decay, game)
+    advance = by_game(generator, table, batches, players, rates, sizes.decay, game, toward)
     return [*stages, _Stage("refinement", advance, sizes.game_steps)]
 
 

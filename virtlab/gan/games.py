@@ -12,7 +12,7 @@ from typing import Literal
 import tensorflow as tf
 
 from virtlab.gan import losses
-from virtlab.gan.adam import Variables, adam_step
+from virtlab.gan.adam import Tensors, Variables, adam_step
 from virtlab.gan.batches import Batch
 from virtlab.gan.critic import Critic
 from virtlab.gan.generators import Generator
@@ -188,9 +188,10 @@ def by_game(
     rates: Rates,
     decay: float,
     game: Game,
+    toward: Tensors | None = None,
 ) -> Advance:
     """Alternate steps of the critics and one of the generators."""
-    play = _Play(generator, table, batches, players, rates, decay, game)
+    play = _Play(generator, table, batches, players, rates, decay, game, toward)
     look = play.look if game.adversarial else lambda _step: {}
     return many_steps(play.step, batches, look, game.critic_steps)
 
@@ -206,6 +207,7 @@ class _Play:
     rates: Rates
     decay: float
     game: Game
+    toward: Tensors | None
 
     def step(self, step: tf.Tensor, drawn: Draw) -> tf.Tensor:
         """Each critic's steps, then each generator's; the generators' loss, ``(generator,)``."""
@@ -295,6 +297,7 @@ class _Play:
             rate=rate,
             beta1=game.generator_memory,
             decay=self.decay,
+            toward=self.toward,
         )
         average(players.ema, players.weights, step, 0.995)
         return loss

@@ -8,7 +8,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from virtlab.gan.adam import Variables, adam_step
+from virtlab.gan.adam import Tensors, Variables, adam_step
 from virtlab.gan.batches import Batch, Random, TrainingSet, dequantising_noise, for_all
 from virtlab.gan.folds import Folds
 from virtlab.gan.generators import Generator
@@ -140,6 +140,7 @@ def by_likelihood(
     moments: Variables,
     rates: Rates,
     decay: float,
+    toward: Tensors | None = None,
 ) -> Advance:
     """Maximum likelihood of the mixture core."""
     latents = sum(head.part.latents for head in generator.heads)
@@ -157,7 +158,8 @@ def by_likelihood(
             loss = -tf.reduce_mean(fit, axis=-1)
             total = tf.reduce_sum(loss)
         gradients = tape.gradient(total, list(trained.values()))
-        adam_step(trained, gradients, moments, step=step, rate=rates.at(step), decay=decay)
+        rate = rates.at(step)
+        adam_step(trained, gradients, moments, step=step, rate=rate, decay=decay, toward=toward)
         average(ema, weights, step, 0.99)
         return loss
 
@@ -166,7 +168,7 @@ def by_likelihood(
 
 def trained_by(weights: Variables, without: str = "spread") -> dict[str, tf.Variable]:
     """The weights that a stage changes: not the spread (calibration's), nor the processes."""
-    fixed = ("spread", "process", without)
+    fixed = ("spread", "process", "prior", without)
     return {name: weight for name, weight in weights.items() if not name.startswith(fixed)}
 
 

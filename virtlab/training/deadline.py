@@ -34,6 +34,12 @@ class Deadline:
             return None
         return max(0.0, self.end - time.monotonic() - EXPORTING)
 
+    @property
+    def halfway(self) -> Deadline:
+        """For the first of two works that share what is left."""
+        left = self.left
+        return self if left is None else Deadline(time.monotonic() + left / 2 + EXPORTING)
+
     def effort(self, seconds: float) -> float:
         """Share of a work of so many seconds that still fits, from `LEAST_EFFORT` to 1."""
         left = self.left
