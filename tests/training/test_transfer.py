@@ -40,25 +40,25 @@ coords.time = { path = "time", units = "s" }
 [model]
 members = 4
 """
-GAIN = '[parameters.gain]\npath = "gain"\n'
+SHIFT = '[parameters.shift]\npath = "shift"\n'
 
 
-def write(folder, name, rows, *, gain=None, kinds=("a", "b"), seed=0, edits=(), more=""):
-    """An apparatus whose y follows sin(4 x), times a gain where there is one."""
+def write(folder, name, rows, *, shift=None, kinds=("a", "b"), seed=0, edits=(), more=""):
+    """An apparatus whose y follows sin(8 x), and a shift where there is one."""
     rng = np.random.default_rng(seed)
     x, kind = rng.uniform(-1, 1, rows), rng.choice(kinds, rows)
-    level = np.sin(4 * x) + (kind == "b")
+    level = np.sin(8 * x) + (kind == "b")
     with h5py.File(folder / f"{name}.h5", "w") as file:
         file["x"], file["kind"] = x, kind.astype("S1")
         file["time"] = np.arange(12.0)
         file["time"].attrs["units"] = "s"
-        if gain is not None:
-            file["gain"] = gains = rng.choice(gain, rows)
-            level = level * gains
+        if shift is not None:
+            file["shift"] = shift = rng.choice(shift, rows)
+            level = level + shift
         file["y"] = level + 0.1 * rng.standard_normal(rows)
         wave = level[:, None] * np.cos(np.arange(12) / 4)
         file["trace"] = wave + 0.1 * rng.standard_normal((rows, 12))
-    text = EXPERIMENT.replace("NAME", name) + more + (GAIN if gain is not None else "")
+    text = EXPERIMENT.replace("NAME", name) + more + (SHIFT if shift is not None else "")
     for old, new in edits:
         assert old in text
         text = text.replace(old, new)
@@ -74,8 +74,8 @@ def lab(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def parent(lab, few_steps):
-    with few_steps(likelihood=1000):
-        return train(write(lab, "parent", 250))
+    with few_steps(likelihood=600):
+        return train(write(lab, "parent", 200))
 
 
 def matched(parent, experiment):
@@ -102,7 +102,7 @@ def test_networks_start_as_they_were_at_equal_settings(parent, lab, case):
     options = {
         "same": {},
         "one kind": {"kinds": ("a",)},
-        "new parameter": {"gain": (1.0, 3.0)},
+        "new parameter": {"shift": (1.0, 3.0)},
     }[case]
     found, learnable, trials = matched(parent, write(lab, "new", 40, seed=3, **options))
     blocks = make_blocks(trials, found.columns, learnable.conditions, learnable.setting)
@@ -119,7 +119,7 @@ def test_networks_start_as_they_were_at_equal_settings(parent, lab, case):
     np.testing.assert_allclose(
         means(new, weights, learnable.conditions), expected, rtol=1e-3, atol=3e-3
     )
-    assert found.new == (("gain",) if case == "new parameter" else ())
+    assert found.new == (("shift",) if case == "new parameter" else ())
 
 
 def test_new_members_take_the_old_ones_by_turns_and_spread_starts_anew(parent, lab):
@@ -188,8 +188,8 @@ def test_start_is_kept_only_where_it_does_better_on_held_out_settings(parent, la
 
 @pytest.fixture(scope="module")
 def child(parent, lab, few_steps):
-    experiment = write(lab, "child", 30, seed=5, gain=(1.0, 1.5))
-    with few_steps(likelihood=400):
+    experiment = write(lab, "child", 30, seed=5, shift=(1.0, 1.5))
+    with few_steps(likelihood=300):
         result = CliRunner().invoke(
             main,
             ["train", str(experiment.path), "--from", str(parent.file.path), "--json", "-q"],
@@ -199,11 +199,11 @@ def child(parent, lab, few_steps):
 
 
 def test_thirty_trials_with_a_related_start_beat_thirty_without(parent, child, lab, few_steps):
-    with few_steps(likelihood=400):
+    with few_steps(likelihood=300):
         anew = train(lab / "child.toml", output=lab / "anew.virtlab")
     x = np.linspace(-0.9, 0.9, 13)
-    settings = {"x": x, "kind": ["a", "b"], "gain": [1.0, 1.5]}
-    truth = (np.sin(4 * x)[:, None, None] + np.array([0, 1])[:, None]) * np.array([1.0, 1.5])
+    settings = {"x": x, "kind": ["a", "b"], "shift": [1.0, 1.5]}
+    truth = np.sin(8 * x)[:, None, None] + np.array([0, 1])[:, None] + np.array([1.0, 1.5])
 
     def error(model):
         found = model.simulate(settings, trials=200, seed=2)["y"].mean("trial").values
@@ -217,7 +217,7 @@ def test_manifest_and_summary_tell_of_the_start(parent, child):
     assert told["kept"]
     assert told["sha256"] == parent.file.digest
     assert told["data_sha256"] == parent.manifest["data"]["sha256"]
-    assert told["new_parameters"] == ["gain"]
+    assert told["new_parameters"] == ["shift"]
     assert told["score_over_anew"] < 1
     assert "started from parent.virtlab: held-out scores are 0." in child.summary()
 
@@ -236,7 +236,7 @@ def test_killed_training_from_a_start_resumes_to_the_same_bytes(
 
     monkeypatch.setattr(fit, "CHECKPOINT_SECONDS", -1.0)
     options = {"output": lab / "again.virtlab", "start": parent.file.path}
-    with few_steps(likelihood=400):
+    with few_steps(likelihood=300):
         with pytest.raises(Killed):
             train(lab / "child.toml", report=kill, **options)
         train(lab / "child.toml", resume=True, **options)
@@ -304,7 +304,7 @@ def test_the_very_trials_of_the_start_are_refused(parent, lab):
 
 def test_parameter_that_never_varied_may_be_missing(lab, few_steps):
     with few_steps(likelihood=50, game=50):
-        old = train(write(lab, "constant", 60, gain=(2.0,)))
+        old = train(write(lab, "constant", 60, shift=(2.0,)))
     found, _, _ = matched(old, write(lab, "new", 40, seed=3))
     assert found.new == ()
     assert np.isfinite(found.offset).all()

@@ -97,6 +97,7 @@ class Start:
         values[:, columns] -= said[0]  # processes of all trials: the same in every member
         left = replace(blocks, values=values)
         found, predicted, whole = start_processes(generator, dict(fresh), left, folds, rng)
+        assert predicted is not None  # there are processes
         own = {name: array for name, array in found.items() if name.startswith("process.")}
         return carried | own | prior, said + predicted, whole
 
