@@ -143,9 +143,9 @@ def test_limits_of_time_and_score_stop_training(quick, options, ended):
     assert len(found.history) == 1
 
 
-@pytest.mark.parametrize(("looks", "rounds"), [(0, 20), (5, 15), (1000, 10)])
+@pytest.mark.parametrize(("looks", "rounds"), [(0, 19), (5, 14), (1000, 9)])
 def test_time_for_what_follows_is_kept_up_to_half(quick, monkeypatch, looks, rounds):
-    for module in (fitting, judging):  # each round takes a second, each look another
+    for module in (fitting, judging):  # the start, each round and each look take a second
         monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=count().__next__))
     sizes = replace(SMALL, likelihood_steps=10**6, patience=10**6)
     found = quick(Options(seed=1, max_seconds=20.0, looks_after=looks), sizes=sizes)

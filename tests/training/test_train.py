@@ -13,7 +13,8 @@ from virtlab.training import train
 from virtlab.training.checkpoint import checkpoint_path
 from virtlab.training.deadline import EXPORTING
 from virtlab.training.learnable import make_learnable
-from virtlab.training.train import LOOKS_AFTER, default_output
+from virtlab.training.learning import LOOKS_AFTER
+from virtlab.training.train import default_output
 
 
 @pytest.fixture

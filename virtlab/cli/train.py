@@ -21,6 +21,12 @@ from virtlab.cli.progress import showing
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Wins over [training] seed.")
 @click.option("--resume", is_flag=True, help="Go on where an interrupted training stopped.")
 @click.option("--force", is_flag=True, help="Replace a model file that is there.")
+@click.option(
+    "--from",
+    "start",
+    type=click.Path(path_type=Path),
+    help="A trained model of the same measurements to start from.",
+)
 @as_json_option
 @quiet_option
 def train(
@@ -29,6 +35,7 @@ def train(
     seed: int | None,
     resume: bool,
     force: bool,
+    start: Path | None,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -37,12 +44,21 @@ def train(
     Ctrl-C stops early and keeps the best model so far. The held-out score that is shown is
     the energy score on settings the model has not seen, relative to ignoring the parameters:
     1 has learned nothing, lower is better.
+
+    With --from, networks are trained from that model and anew, and those are kept that do
+    better on settings held out. Parameters are matched by name; new ones are allowed.
     """
     with showing(f"reading {experiment}", quiet=quiet) as report:
         from virtlab.training import train as train_model
 
         model = train_model(
-            experiment, output=output, seed=seed, resume=resume, force=force, report=report
+            experiment,
+            output=output,
+            seed=seed,
+            resume=resume,
+            force=force,
+            start=start,
+            report=report,
         )
     path = model.file.path
     data = {"model": path, "scores": model.scores, "verdict": model.manifest["verdict"]}

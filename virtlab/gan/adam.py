@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import tensorflow as tf
 
 Variables = Mapping[str, tf.Variable]
+Tensors = Mapping[str, tf.Tensor]
 
 
 def slots(weights: Variables) -> dict[str, tf.Variable]:
@@ -28,6 +29,7 @@ def adam_step(
     beta1: float = 0.9,
     beta2: float = 0.99,
     decay: float = 0.0,
+    toward: Tensors | None = None,
     clip: float = 5.0,
 ) -> None:
     """Update the weights in place (Kingma & Ba 2015; decoupled decay, Loshchilov & Hutter 2019).
@@ -50,5 +52,6 @@ def adam_step(
         second.assign(beta2 * second + (1 - beta2) * tf.square(gradient))
         change = tf.reshape(unbias, by_member) * first / (tf.sqrt(second) + 1e-8)
         if name.endswith(".w"):
-            change += tf.reshape(rate, by_member) * decay * weight
+            far = weight if toward is None else weight - toward[name]
+            change += tf.reshape(rate, by_member) * decay * far
         weight.assign_sub(tf.where(gate, change, 0.0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -98,14 +99,25 @@ class TrainingSet:
         return tf.concat([values * layout.weight, levels * layout.level_weight], axis=-1)
 
 
+Random = Callable[[Callable[[tuple[int, ...]], tf.Tensor], tuple[int, ...]], tf.Tensor]
+"""``random(draw, shape)``: random numbers of a shape, drawn for all members or for more."""
+
+
+def for_all(draw: Callable[[tuple[int, ...]], tf.Tensor], shape: tuple[int, ...]) -> tf.Tensor:
+    """Random numbers of a shape, where the members are all there are."""
+    return draw(shape)
+
+
 def dequantising_noise(
-    layout: Layout, shape: tuple[int, ...], seed: int, step: tf.Tensor
+    layout: Layout, shape: tuple[int, ...], seed: int, step: tf.Tensor, random: Random = for_all
 ) -> tf.Tensor | None:
     """Uniform noise on [-0.5, 0.5), ``(*shape, value)``; None where nothing counts."""
     if not layout.step.any():
         return None
-    wide = (*shape, layout.values)
-    return tf.random.stateless_uniform(wide, (seed, step * 8 + 1), -0.5, 0.5)
+    seeds = (seed, step * 8 + 1)
+    return random(
+        lambda wide: tf.random.stateless_uniform(wide, seeds, -0.5, 0.5), (*shape, layout.values)
+    )
 
 
 def one_hot_levels(codes: np.ndarray, layout: Layout) -> tuple[Floats, Floats]:

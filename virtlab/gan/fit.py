@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from virtlab.gan.adam import Tensors
 from virtlab.gan.batches import TrainingSet
 from virtlab.gan.blocks import Blocks, Floats
 from virtlab.gan.critic import Critic
+from virtlab.gan.devices import several_accelerators, shares_of, together
 from virtlab.gan.encoders import Encoder
 from virtlab.gan.folds import Folds, split_by_setting
 from virtlab.gan.games import Game, Players, Table, by_game
@@ -26,6 +28,7 @@ from virtlab.gan.stages import Advance, Minibatches, Rates, by_likelihood
 from virtlab.gan.start import start_heads, start_processes
 from virtlab.gan.state import State
 from virtlab.gan.stream import Stream, streamed
+from virtlab.gan.transfer import Start
 
 CHECKPOINT_SECONDS = 20.0
 CLEAR_GAIN = 2.0  # standard errors: less than this and the simpler, earlier state is kept
@@ -56,6 +59,8 @@ class Options:
         kept from `max_seconds`, up to half of it.
     stop_at
         Training ends once the held-out score, relative to the marginal's, is this low.
+    devices
+        Names of devices to spread the members over; none: the GPUs, where there are several.
     """
 
     preset: str = "auto"
@@ -67,6 +72,7 @@ class Options:
     max_seconds: float | None = None
     looks_after: float = 0.0
     stop_at: float | None = None
+    devices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -142,6 +148,7 @@ def fit(
     save: Callable[[Checkpoint], None] = lambda _checkpoint: None,
     resume: Checkpoint | None = None,
     stream: Stream | None = None,
+    start: Start | None = None,
 ) -> Fit:
     """Learn p(values | conditions).
 
@@ -163,13 +170,18 @@ def fit(
     stream
         All trials, where memory does not hold them: learned from instead of the blocks, which
         then give scores alone.
+    start
+        A trained ensemble to start from, in place of random weights; without a stream.
     """
+    start = time.monotonic()
     sizes = sizes_for(blocks, options.preset, options.members)
     if stream is not None:
         sizes = sizes_to_stream(sizes, stream.trials, blocks.effective / len(blocks))
     rng = np.random.default_rng(options.seed)
     seed = int(rng.integers(2**30))
     generator = generator_for(blocks, options.preset, streamed=stream is not None)
+    if start is not None:
+        generator = start.resized(generator)
     folds = split_by_setting(
         blocks.setting,
         members=sizes.members,
@@ -183,20 +195,46 @@ def fit(
     critics = critic.init(rng, sizes.members * options.critics)
     weights, predicted = generator.init(rng, folds.members), None
     whole: dict[str, Floats] = {}
-    if isinstance(generator, Mixture):
+    toward = None
+    if start is not None:
+        weights, predicted, whole = start.begun(generator, weights, blocks, folds, rng)
+        critics = start.carried(critics)
+        # Weights decay towards where they came from, not towards forgetting it (Li et al. 2018).
+        toward = {name: tf.constant(array) for name, array in weights.items()}
+    elif isinstance(generator, Mixture):
         weights = start_heads(generator, weights, blocks, folds)
         weights, predicted, whole = start_processes(generator, weights, blocks, folds, rng)
     data = TrainingSet(blocks, predicted)
     state = State.start(weights, critics)
+    judge = Judge(generator, data, folds, seed)
     if resume is not None:
         state.restore(*resume)
-    judge = Judge(generator, data, folds, seed)
+    elif start is not None:  # it may need no training at all
+        state.keep_better(np.nan_to_num(judge.scores(state.ema), nan=np.inf))
     monitor = Monitor(table, critics, judge.real_spread(blocks.setting), judge.share)
-    batches = Minibatches(data, folds, sizes.batch, seed + 1)
-    if stream is not None:
-        batches = streamed(batches, stream, blocks.setting, sizes.folds, options.generators)
-    stages = _stages(generator, table, batches, state, sizes, game)
-    ended = _run(stages, state, judge, monitor, sizes, options, report, save)
+
+    def stages_on(
+        table: Table, data: TrainingSet, folds: Folds, state: State, among: tuple[int, int] | None
+    ) -> list[_Stage]:
+        batches = Minibatches(data, folds, sizes.batch, seed + 1, among)
+        if stream is not None:
+            batches = streamed(batches, stream, blocks.setting, sizes.folds, options.generators)
+        first = among[0] if among else 0
+        mine = slice(first, first + folds.members)
+        near = None if toward is None else {name: old[mine] for name, old in toward.items()}
+        return _stages(generator, table, batches, state, sizes, game, near)
+
+    devices = options.devices or several_accelerators()
+    if devices:
+        shares = shares_of(devices, blocks, predicted, table, folds, state)
+        parts = [stages_on(s.table, s.data, s.folds, s.state, s.among) for s in shares]
+        stages = [
+            replace(same[0], advance=together(shares, [part.advance for part in same], state))
+            for same in zip(*parts, strict=True)
+        ]
+    else:
+        stages = stages_on(table, data, folds, state, None)
+    ended = _run(stages, state, judge, monitor, sizes, options, report, save, start)
     save((state.arrays(), state.position()))  # what follows the fit may be interrupted, too
     return _finish(generator, state, judge, folds, blocks, stages, ended, whole)
 
@@ -209,7 +247,13 @@ class _Stage:
 
 
 def _stages(
-    generator: Generator, table: Table, batches: Minibatches, state: State, sizes: Sizes, game: Game
+    generator: Generator,
+    table: Table,
+    batches: Minibatches,
+    state: State,
+    sizes: Sizes,
+    game: Game,
+    toward: Tensors | None,
 ) -> list[_Stage]:
     """The stages of a preset, in order."""
     stages = []
@@ -217,12 +261,12 @@ def _stages(
         start = 1e-3 if sizes.decay > 0.1 else 3e-3
         rates = Rates(start, 5e-5, sizes.likelihood_steps, state.pace)
         advance = by_likelihood(
-            generator, batches, state.weights, state.ema, state.moments, rates, sizes.decay
+            generator, batches, state.weights, state.ema, state.moments, rates, sizes.decay, toward
         )
         stages.append(_Stage("likelihood", advance, sizes.likelihood_steps))
     rates = Rates(5e-4, 3e-5, sizes.game_steps, state.pace)
     players = Players(state.weights, state.ema, state.moments, state.critic, state.critic_moments)
-    advance = by_game(generator, table, batches, players, rates, sizes.decay, game)
+    advance = by_game(generator, table, batches, players, rates, sizes.decay, game, toward)
     return [*stages, _Stage("refinement", advance, sizes.game_steps)]
 
 
@@ -235,9 +279,10 @@ def _run(
     options: Options,
     report: Callable[[Moment], None],
     save: Callable[[Checkpoint], None],
+    start: float,
 ) -> str:
-    """Train until something says stop; returns what did."""
-    start = saved = last = time.monotonic()
+    """Train until something says stop; returns what did. The clock runs since `start`."""
+    saved = last = time.monotonic()
     try:
         while state.stage < len(stages):
             stage = stages[state.stage]

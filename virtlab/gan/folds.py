@@ -51,8 +51,15 @@ class Folds:
 
     def repeated(self, times: int) -> Folds:
         """Several networks per member, one after another: all with the member's trials."""
-        arrays = (self.train, self.train_count, self.held, self.held_count)
-        return Folds(*(np.repeat(array, times, axis=0) for array in arrays))
+        return Folds(*(np.repeat(array, times, axis=0) for array in self._arrays))
+
+    def some(self, members: slice) -> Folds:
+        """Those of some members."""
+        return Folds(*(array[members] for array in self._arrays))
+
+    @property
+    def _arrays(self) -> tuple[Indices, ...]:
+        return self.train, self.train_count, self.held, self.held_count
 
 
 def split_by_setting(

@@ -12,7 +12,7 @@ from typing import Literal
 import tensorflow as tf
 
 from virtlab.gan import losses
-from virtlab.gan.adam import Variables, adam_step
+from virtlab.gan.adam import Tensors, Variables, adam_step
 from virtlab.gan.batches import Batch
 from virtlab.gan.critic import Critic
 from virtlab.gan.generators import Generator
@@ -188,9 +188,10 @@ def by_game(
     rates: Rates,
     decay: float,
     game: Game,
+    toward: Tensors | None = None,
 ) -> Advance:
     """Alternate steps of the critics and one of the generators."""
-    play = _Play(generator, table, batches, players, rates, decay, game)
+    play = _Play(generator, table, batches, players, rates, decay, game, toward)
     look = play.look if game.adversarial else lambda _step: {}
     return many_steps(play.step, batches, look, game.critic_steps)
 
@@ -206,6 +207,7 @@ class _Play:
     rates: Rates
     decay: float
     game: Game
+    toward: Tensors | None
 
     def step(self, step: tf.Tensor, drawn: Draw) -> tf.Tensor:
         """Each critic's steps, then each generator's; the generators' loss, ``(generator,)``."""
@@ -254,7 +256,9 @@ class _Play:
             loss = game.critic_loss(score(real), score(drawn))
             if game.penalty is not None:
                 seed = (self.batches.seed + SEEDS_APART * other, step * 8 + 7)
-                mix = tf.random.stateless_uniform((*real.shape[:2], 1), seed)
+                mix = self.batches.random(
+                    lambda s: tf.random.stateless_uniform(s, seed), (*real.shape[:2], 1)
+                )
                 loss += game.penalty_weight * game.penalty(score, real, drawn, mix)
             total = tf.reduce_sum(loss)
         gradients = tape.gradient(total, list(players.critic.values()))
@@ -293,6 +297,7 @@ class _Play:
             rate=rate,
             beta1=game.generator_memory,
             decay=self.decay,
+            toward=self.toward,
         )
         average(players.ema, players.weights, step, 0.995)
         return loss
@@ -315,7 +320,8 @@ class _Play:
         """One draw per row, in the units of the joint distance."""
         shape = (self.batches.folds.members, self.batches.size)
         seed = (self.batches.seed + 1 + which, step * 8 + 2)
+        noise = latents(self.generator, shape, seed, self.batches.random)
         values, levels = self.generator.trial_part(
-            self.players.weights, parameters, *latents(self.generator, shape, seed), slope=True
+            self.players.weights, parameters, *noise, slope=True
         )
         return self.batches.data.joint(values, levels) * batch.joint_seen

@@ -203,9 +203,19 @@ def pack(processes: list[list[Process]]) -> dict[str, Floats]:
     return {name: np.asarray(value, np.float32) for name, value in found.items()}
 
 
+def groups_of(weights: Weights) -> list[str]:
+    """Names of the groups of processes: their own, and those of what training started from."""
+    groups = {name.partition(".")[0] for name in weights if name.endswith(".places")}
+    return sorted(groups)
+
+
 def predictions(weights: Weights, conditions: tf.Tensor) -> tf.Tensor:
-    """What each target's process predicts, ``(member, row, target)``."""
-    places, rates = weights["process.places"], weights["process.rates"]
+    """What each target's processes predict together, ``(member, row, target)``."""
+    return tf.add_n([_predictions(weights, group, conditions) for group in groups_of(weights)])
+
+
+def _predictions(weights: Weights, group: str, conditions: tf.Tensor) -> tf.Tensor:
+    places, rates = weights[f"{group}.places"], weights[f"{group}.rates"]
     found = []
     for target in range(places.shape[1]):
         a, b = conditions * rates[:, target], places[:, target]
@@ -215,8 +225,8 @@ def predictions(weights: Weights, conditions: tf.Tensor) -> tf.Tensor:
         square -= 2 * tf.matmul(a, b, transpose_b=True)
         root = ROOT5 * tf.sqrt(tf.maximum(square, 1e-12))
         kernel = (1 + root + tf.square(root) / 3) * tf.exp(-root)
-        found.append(tf.matmul(kernel, weights["process.weights"][:, target, :, None]))
-    return tf.concat(found, axis=-1) + weights["process.center"]
+        found.append(tf.matmul(kernel, weights[f"{group}.weights"][:, target, :, None]))
+    return tf.concat(found, axis=-1) + weights[f"{group}.center"]
 
 
 def _length2(x: tf.Tensor) -> tf.Tensor:

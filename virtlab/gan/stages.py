@@ -8,8 +8,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from virtlab.gan.adam import Variables, adam_step
-from virtlab.gan.batches import Batch, TrainingSet, dequantising_noise
+from virtlab.gan.adam import Tensors, Variables, adam_step
+from virtlab.gan.batches import Batch, Random, TrainingSet, dequantising_noise, for_all
 from virtlab.gan.folds import Folds
 from virtlab.gan.generators import Generator
 from virtlab.gan.mixture import Mixture
@@ -54,17 +54,44 @@ class Minibatches:
     """Random rows for every member, a pure function of seed and step.
 
     Rows come in proportion to their weights: every loss is then one of the weighted trials.
+
+    Parameters
+    ----------
+    data
+        The trials.
+    folds
+        Which of them each member learns from.
+    size
+        Rows per member.
+    seed
+        Decides everything random.
+    among
+        The members are those from the first number on, of as many as the second says; None:
+        they are all.
     """
 
     data: TrainingSet
     folds: Folds
     size: int
     seed: int
+    among: tuple[int, int] | None = None
+
+    def random(
+        self, draw: Callable[[tuple[int, ...]], tf.Tensor], shape: tuple[int, ...]
+    ) -> tf.Tensor:
+        """Random numbers ``(member, …)``, or for each critic; the same on any device.
+
+        `draw` takes a shape: where these are some members among others, that of all.
+        """
+        if self.among is None:
+            return draw(shape)
+        first, whole = (number * shape[0] // self.folds.members for number in self.among)
+        return draw((whole, *shape[1:]))[first : first + shape[0]]
 
     def at(self, step: tf.Tensor, turn: int = 0) -> Batch:
         """A minibatch of a step; those of its other turns have other rows."""
         shape, seed = (self.folds.members, self.size), self.seed + SEEDS_APART * turn
-        part = tf.random.stateless_uniform(shape, seed=(seed, step * 8))
+        part = self.random(lambda s: tf.random.stateless_uniform(s, (seed, step * 8)), shape)
         if self.data.weight is None:
             count = tf.cast(self.folds.train_count[:, None], tf.float32)
             place = tf.minimum(tf.cast(part * count, tf.int32), self.folds.train_count[:, None] - 1)
@@ -72,7 +99,8 @@ class Minibatches:
             rungs = tf.constant(self.folds.ladder(self.data.weight))
             place = tf.searchsorted(rungs, part, side="right")
         index = tf.gather(tf.constant(self.folds.train), place, batch_dims=1)
-        return self.data.rows(index, dequantising_noise(self.data.layout, shape, seed, step))
+        noise = dequantising_noise(self.data.layout, shape, seed, step, self.random)
+        return self.data.rows(index, noise)
 
     def feed(self, _first: int, _steps: int, _turns: int) -> Feed:
         """What `drawn` reads from while some steps run: nothing, all trials are at hand."""
@@ -84,11 +112,15 @@ class Minibatches:
 
 
 def latents(
-    generator: Generator, shape: tuple[int, ...], seed: tuple[int, tf.Tensor]
+    generator: Generator,
+    shape: tuple[int, ...],
+    seed: tuple[int, tf.Tensor],
+    random: Random = for_all,
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Uniform and normal latents for training, a pure function of the seed."""
-    uniform = tf.random.stateless_uniform((*shape, generator.uniforms), seed)
-    normal = tf.random.stateless_normal((*shape, generator.normals), (seed[0], seed[1] + 1))
+    other = (seed[0], seed[1] + 1)
+    uniform = random(lambda s: tf.random.stateless_uniform(s, seed), (*shape, generator.uniforms))
+    normal = random(lambda s: tf.random.stateless_normal(s, other), (*shape, generator.normals))
     return uniform, normal
 
 
@@ -108,6 +140,7 @@ def by_likelihood(
     moments: Variables,
     rates: Rates,
     decay: float,
+    toward: Tensors | None = None,
 ) -> Advance:
     """Maximum likelihood of the mixture core."""
     latents = sum(head.part.latents for head in generator.heads)
@@ -118,12 +151,15 @@ def by_likelihood(
         batch = drawn(0)
         with tf.GradientTape() as tape:
             parameters = generator.setting_part(weights, batch.conditions)
-            noise = tf.random.stateless_normal(shape, (batches.seed, step * 8 + 2))
+            noise = batches.random(
+                lambda s: tf.random.stateless_normal(s, (batches.seed, step * 8 + 2)), shape
+            )
             fit = generator.log_likelihood(weights, parameters, batch, noise)
             loss = -tf.reduce_mean(fit, axis=-1)
             total = tf.reduce_sum(loss)
         gradients = tape.gradient(total, list(trained.values()))
-        adam_step(trained, gradients, moments, step=step, rate=rates.at(step), decay=decay)
+        rate = rates.at(step)
+        adam_step(trained, gradients, moments, step=step, rate=rate, decay=decay, toward=toward)
         average(ema, weights, step, 0.99)
         return loss
 
@@ -132,7 +168,7 @@ def by_likelihood(
 
 def trained_by(weights: Variables, without: str = "spread") -> dict[str, tf.Variable]:
     """The weights that a stage changes: not the spread (calibration's), nor the processes."""
-    fixed = ("spread", "process", without)
+    fixed = ("spread", "process", "prior", without)
     return {name: weight for name, weight in weights.items() if not name.startswith(fixed)}
 
 

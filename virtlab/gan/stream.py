@@ -48,7 +48,7 @@ class _Reading:
     turns: int = 0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class StreamedMinibatches(Minibatches):
     """Rows of a stream for every member, a pure function of seed and step.
 
@@ -103,7 +103,7 @@ class StreamedMinibatches(Minibatches):
 
         def of(turn: int) -> Batch:
             seed = self.seed + SEEDS_APART * turn
-            noise = dequantising_noise(self.data.layout, shape, seed, step)
+            noise = dequantising_noise(self.data.layout, shape, seed, step, self.random)
             return self.data.batch({name: column[turn] for name, column in found.items()}, noise)
 
         return of
@@ -134,7 +134,8 @@ class StreamedMinibatches(Minibatches):
         """As many rows as a minibatch has: the first, or by their weights."""
         if rows.weight is None:
             return np.resize(mine, self.size)
-        rng = np.random.default_rng([self.seed, which, member])
+        number = member + (self.among[0] if self.among else 0)
+        rng = np.random.default_rng([self.seed, which, number])
         share = rows.weight[mine] / rows.weight[mine].sum()
         return rng.choice(mine, self.size, p=share)
 
@@ -176,14 +177,18 @@ def streamed(
     share = folds.train_count / len(setting)
     if batches.data.weight is not None:
         share = share * effective_size(batches.data.weight) / len(setting)
-    shuffle, fold = np.divmod(np.arange(folds.members) // generators, per_shuffle)
+    first, whole = batches.among or (0, folds.members)
+    numbers = np.arange(first, first + folds.members)
+    shuffle, fold = np.divmod(numbers // generators, per_shuffle)
+    starts = np.random.default_rng(batches.seed).integers(stream.trials, size=whole)
     return StreamedMinibatches(
         batches.data,
         folds,
         batches.size,
         batches.seed,
+        batches.among,
         stream=replace(stream, known=stream.known[order]),
-        starts=np.random.default_rng(batches.seed).integers(stream.trials, size=folds.members),
+        starts=starts[numbers],
         strides=batches.size / np.maximum(share, LEAST_SHARE),
         learned=learned[:, order],
         fold=fold,

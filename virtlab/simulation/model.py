@@ -140,6 +140,7 @@ class Model:
             f"{data['settings']:,} settings, {training['members']} members, "
             f"preset {training['preset']}, kept after {training['stage']} ({training['ended']})",
             *_health(training),
+            *_start_told(training.get("start")),
             "parameters: " + ", ".join(_shown(p) for p in self.manifest["parameters"]),
             *_relevance(self.manifest.get("relevance", {})),
             *(f"by construction: {c.constraint}" for c in self.columns if c.constraint),
@@ -197,6 +198,20 @@ def _health(training: Mapping[str, Any]) -> list[str]:
         return []
     healthy = training["health"] == ["healthy"]
     return ["training: " + ("healthy" if healthy else "not healthy, see the notes below")]
+
+
+def _start_told(start: Mapping[str, Any] | None) -> list[str]:
+    """Which model training started from, if any, and what that brought."""
+    if start is None:
+        return []
+    ratio, name = start["score_over_anew"], start["model"]
+    if ratio is None:
+        return [f"started from {name}; not compared with training anew"]
+    if start["kept"]:
+        return [
+            f"started from {name}: held-out scores are {ratio:.2f} times those of training anew"
+        ]
+    return [f"trained anew: started from {name}, held-out scores were {ratio:.2f} times as high"]
 
 
 def _shown(parameter: Mapping[str, Any]) -> str:

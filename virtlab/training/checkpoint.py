@@ -13,9 +13,9 @@ if TYPE_CHECKING:  # TensorFlow takes seconds to import; a refusal must not wait
     from virtlab.gan.fit import Checkpoint
 
 
-def checkpoint_path(output: Path) -> Path:
-    """Name of the checkpoint of a training that will write `output`."""
-    return output.with_name(output.name + ".checkpoint")
+def checkpoint_path(output: Path, *, from_parent: bool = False) -> Path:
+    """Name of the checkpoint of a training that will write `output`, anew or from a parent."""
+    return output.with_name(output.name + (".start.checkpoint" if from_parent else ".checkpoint"))
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint, identity: dict[str, Any]) -> None:

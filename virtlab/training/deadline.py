@@ -6,7 +6,7 @@ import math
 import time
 from dataclasses import dataclass
 
-EXPORTING = 4.0  # seconds kept for building and writing the model file
+EXPORTING = 7.0  # seconds kept for what takes as long for few trials as for many
 LEAST_EFFORT = 0.1
 
 
@@ -29,10 +29,16 @@ class Deadline:
 
     @property
     def left(self) -> float | None:
-        """Seconds left for all but exporting, 0 at least; None: no limit."""
+        """Seconds left beside those for exporting, 0 at least; None: no limit."""
         if math.isinf(self.end):
             return None
         return max(0.0, self.end - time.monotonic() - EXPORTING)
+
+    @property
+    def halfway(self) -> Deadline:
+        """For the first of two works that share what is left."""
+        left = self.left
+        return self if left is None else Deadline(time.monotonic() + left / 2 + EXPORTING)
 
     def effort(self, seconds: float) -> float:
         """Share of a work of so many seconds that still fits, from `LEAST_EFFORT` to 1."""

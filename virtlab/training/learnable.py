@@ -71,15 +71,22 @@ class Learnable:
         return ((encoded.values - self.center) / self.scale).astype(np.float32)
 
 
-def make_learnable(trials: xr.Dataset, experiment: Experiment) -> Learnable:
+def make_learnable(
+    trials: xr.Dataset, experiment: Experiment, known: Sequence[Parameter] = ()
+) -> Learnable:
     """Encode the settings and choose how to scale the measurements.
+
+    Categories of parameters that are `known` from before are known, too.
 
     Raises
     ------
     VirtlabError
         The conditioner cannot encode the settings, or they are all the same.
     """
-    parameters = tuple(_parameter(trials, experiment, name) for name in experiment.parameters)
+    before = {parameter.name: parameter.categories for parameter in known}
+    parameters = tuple(
+        _parameter(trials, experiment, name, before.get(name, ())) for name in experiment.parameters
+    )
     encoded = _encoded(trials, experiment, parameters)
     center, scale = _standard(encoded.values)
     conditions = ((encoded.values - center) / scale).astype(np.float32)
@@ -143,12 +150,14 @@ def _declared(
     return (*experiment.constraints(), *more)
 
 
-def _parameter(trials: xr.Dataset, experiment: Experiment, name: str) -> Parameter:
+def _parameter(
+    trials: xr.Dataset, experiment: Experiment, name: str, known: tuple[str, ...]
+) -> Parameter:
     """One parameter, with kind, units and categories as the trials have them."""
     table, variable = experiment.parameters[name], trials[name]
     categories: tuple[str, ...] = ()
     if variable.attrs["kind"] == "categorical":
-        categories = tuple(sorted({str(value) for value in variable.values}))
+        categories = tuple(sorted({*known, *(str(value) for value in variable.values)}))
     return Parameter(
         name=name,
         kind=variable.attrs["kind"],

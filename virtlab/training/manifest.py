@@ -99,7 +99,13 @@ def _seen(values: NDArray[Any], parameter: Parameter) -> dict[str, Any]:
 
 def describe_training(fitted: Fit, experiment: Experiment) -> dict[str, Any]:
     """How training went, for the manifest."""
+    from virtlab.gan.transfer import sizes_of
+
+    layout = fitted.generator.layout
     return {
+        "generator": type(fitted.generator).__name__.lower(),
+        "sizes": sizes_of(fitted.generator),
+        "parts": [asdict(part) for part in layout.parts],
         "preset": experiment.model.preset,
         "members": fitted.folds.members,
         "generators": experiment.model.generators,
