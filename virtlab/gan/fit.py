@@ -173,7 +173,7 @@ def fit(
     start
         A trained ensemble to start from, in place of random weights; without a stream.
     """
-    start = time.monotonic()
+    began = time.monotonic()
     sizes = sizes_for(blocks, options.preset, options.members)
     if stream is not None:
         sizes = sizes_to_stream(sizes, stream.trials, blocks.effective / len(blocks))
@@ -234,7 +234,7 @@ def fit(
         ]
     else:
         stages = stages_on(table, data, folds, state, None)
-    ended = _run(stages, state, judge, monitor, sizes, options, report, save, start)
+    ended = _run(stages, state, judge, monitor, sizes, options, report, save, began)
     save((state.arrays(), state.position()))  # what follows the fit may be interrupted, too
     return _finish(generator, state, judge, folds, blocks, stages, ended, whole)
 
