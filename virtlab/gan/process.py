@@ -88,9 +88,9 @@ def fit_process(
         Chooses the settings that are used.
     """
     if len(rows) < FEWEST:
-        return Process(
-            rows[:0], places[:1], np.ones(places.shape[1]), np.zeros(1), 0.0, np.zeros(0), 1.0
-        )
+        return _constant(places, 0.0, 1.0)
+    if np.ptp(targets[rows]) == 0:
+        return _constant(places, float(targets[rows[0]]), 0.0)
     if len(rows) > MOST_SETTINGS:
         rows = np.sort(rng.choice(rows, MOST_SETTINGS, replace=False))
     places, targets, counts = places[rows], targets[rows], counts[rows]
@@ -112,6 +112,13 @@ def fit_process(
         without=targets - spread * miss,
         error=spread * float(np.sqrt(np.average(miss**2, weights=counts))),
     )
+
+
+def _constant(places: Array, value: float, error: float) -> Process:
+    """A process that predicts one value everywhere."""
+    none = np.zeros(0, np.int64)
+    rates, weights = np.ones(places.shape[1]), np.zeros(1)
+    return Process(none, places[:1], rates, weights, value, np.zeros(0), error)
 
 
 def _tune(places: Array, targets: Array, counts: Array) -> tuple[Array, float, float]:

@@ -26,8 +26,12 @@ def start_processes(
     blocks: Blocks,
     folds: Folds,
     rng: np.random.Generator,
+    prior: Floats | None = None,
 ) -> tuple[dict[str, Floats], Floats | None, dict[str, Floats]]:
     """Weights whose core starts from Gaussian processes, and what those predict.
+
+    With a `prior`, ``(member, trial, target)``, processes learn what it leaves of the values
+    themselves, and nothing of latents: those of a trained encoder are not principal components.
 
     Returns
     -------
@@ -45,7 +49,10 @@ def start_processes(
     places = blocks.conditions[first].astype(np.float64)
     predicted = np.empty((folds.members, len(names), len(generator.processes)))
     known: dict[tuple[int, bytes], Process] = {}
-    targets = [_targets(generator, weights, blocks, member) for member in range(folds.members)]
+    targets = [
+        _targets(generator, weights, blocks, member, None if prior is None else prior[member])
+        for member in range(folds.members)
+    ]
 
     def fitted_to(member: int, rows: NDArray[np.int64]) -> list[Process]:
         """One process per target; of values themselves the same for all who see the same rows."""
@@ -73,7 +80,11 @@ def start_processes(
 
 
 def _targets(
-    generator: Mixture, weights: dict[str, Floats], blocks: Blocks, member: int
+    generator: Mixture,
+    weights: dict[str, Floats],
+    blocks: Blocks,
+    member: int,
+    prior: Floats | None,
 ) -> list[tuple[Floats, NDArray[np.bool_]]]:
     """What a member's processes learn, ``(trial,)`` each, and where it was measured.
 
@@ -91,7 +102,14 @@ def _targets(
         # A gap counts as the mean: with many, the latents would follow the gaps.
         whole = observed.mean(axis=1) > WHOLE
         columns += [(latents[:, i], whole) for i in range(head.part.latents)]
-    return [columns[feature] for feature in generator.processes]
+    chosen = [columns[feature] for feature in generator.processes]
+    if prior is None:
+        return chosen
+    plain = [feature < len(layout.plain) for feature in generator.processes]
+    return [
+        (target - said if own else np.zeros_like(target), seen)
+        for (target, seen), said, own in zip(chosen, prior.T, plain, strict=True)
+    ]
 
 
 def _process(

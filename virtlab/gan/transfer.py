@@ -93,10 +93,9 @@ class Start:
         prior = self._priors(folds.members)
         conditions = np.broadcast_to(blocks.conditions, (folds.members, *blocks.conditions.shape))
         said = np.asarray(predictions(prior, tf.constant(conditions)), np.float32)
-        values, columns = blocks.values.copy(), generator.layout.plain[list(generator.processes)]
-        values[:, columns] -= said[0]  # processes of all trials: the same in every member
-        left = replace(blocks, values=values)
-        found, predicted, whole = start_processes(generator, dict(fresh), left, folds, rng)
+        found, predicted, whole = start_processes(
+            generator, dict(fresh), blocks, folds, rng, prior=said
+        )
         assert predicted is not None  # there are processes
         own = {name: array for name, array in found.items() if name.startswith("process.")}
         return carried | own | prior, said + predicted, whole
