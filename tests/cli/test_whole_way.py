@@ -48,7 +48,7 @@ def test_train_replaces_no_model_unasked(trained):
 
 def test_interrupted_train_keeps_the_best_model_so_far(lab):
     lab.edit("experiment.toml", "stop_when", "# stop_when")
-    lab.edit("experiment.toml", "60 s", "5 min")
+    lab.edit("experiment.toml", "3 min", "5 min")
     command = [sys.executable, "-m", "virtlab", "train", "experiment.toml", "--json"]
     with subprocess.Popen(
         command, cwd=lab.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
