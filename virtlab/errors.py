@@ -58,3 +58,7 @@ class ModelFileError(VirtlabError):
 
 class OutputError(VirtlabError):
     """A result cannot be written where it was asked for."""
+
+
+class DomainError(VirtlabError):
+    """Settings lie outside the data, where none were to be simulated."""

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from virtlab.errors import ConfigError, OutputError, SettingError, VirtlabError
+from virtlab.errors import ConfigError, DomainError, OutputError, SettingError, VirtlabError
 from virtlab.simulation import plan, simulate_to_file
 
 
@@ -170,11 +170,22 @@ def test_summary_lines_tell_trials_measurements_and_file(params):
 def test_settings_outside_the_data_are_warned_of_by_name(params):
     summary = simulate_to_file(params(power="[5, 15, 20]", material='"glass"'))
     assert summary.domain == {"inside": 1, "edge": 0, "outside": 2}
-    assert summary.worst["setting"] == {"power": 20.0, "material": "glass"}
+    assert summary.outside.setting == {"power": 20.0, "material": "glass"}
     text = "\n".join(summary.lines())
-    assert "warning: 2 settings lie outside the data, where the model guesses" in text
+    assert "warning: 2 of 3 settings lie outside the data, where the model guesses" in text
     assert "power = 20, material = glass" in text
-    json.dumps(summary.to_dict(), allow_nan=False)
+    found = json.loads(json.dumps(summary.to_dict(), allow_nan=False))
+    assert found["worst"]["setting"]["power"] == 20
+
+
+def test_strict_refuses_settings_outside_the_data_before_anything_is_drawn(params, tmp_path):
+    asked = params(power="[5, 15, 20]", material='"glass"')
+    for refused in (simulate_to_file, plan):
+        with pytest.raises(DomainError, match=r"2 of 3 settings lie outside .* power = 20, mat"):
+            refused(asked, strict=True)
+    assert list(tmp_path.iterdir()) == []
+    summary = simulate_to_file(params(), strict=True)
+    assert summary.domain["outside"] == 0
 
 
 def test_simulate_imports_neither_tensorflow_nor_its_kin(params, tmp_path):

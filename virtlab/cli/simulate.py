@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 )
 @click.option("--dry-run", is_flag=True, help="Only say how much would be simulated.")
 @click.option("--force", is_flag=True, help="Replace an output that is there.")
+@click.option("--strict", is_flag=True, help="Refuse settings outside the training data.")
 @as_json_option
 @quiet_option
 def simulate(
@@ -37,6 +38,7 @@ def simulate(
     trials: int | None,
     dry_run: bool,
     force: bool,
+    strict: bool,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -51,10 +53,17 @@ def simulate(
 
         asked = read_params(params)
         if dry_run:
-            _emit_plan(plan(asked, output=output, seed=seed, trials=trials), as_json=as_json)
+            planned = plan(asked, output=output, seed=seed, trials=trials, strict=strict)
+            _emit_plan(planned, as_json=as_json)
             return
         summary = simulate_to_file(
-            asked, output=output, seed=seed, trials=trials, force=force, report=report
+            asked,
+            output=output,
+            seed=seed,
+            trials=trials,
+            force=force,
+            strict=strict,
+            report=report,
         )
     emit(summary.to_dict(), summary.lines(), as_json=as_json)
 

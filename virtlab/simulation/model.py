@@ -65,8 +65,15 @@ class Model:
     @cached_property
     def domain(self) -> Domain:
         """The settings that it was trained on."""
-        reference = self.file.arrays(REFERENCE)["conditions"]
-        return Domain(reference, float(self.manifest["domain"]["reach"]))
+        reference, found = self.file.arrays(REFERENCE)["conditions"], self.manifest["domain"]
+        # Without weights the model is older than they are: all features count alike.
+        weights = np.array(found.get("weights", np.ones(reference.shape[1])), np.float32)
+        if weights.shape != reference.shape[1:]:
+            raise ModelFileError(
+                f"{self.file.path}: its manifest.json weighs {weights.size} features of a "
+                f"condition, its reference has {reference.shape[1]}; train again"
+            )
+        return Domain(reference, float(found["reach"]), weights)
 
     def conditions(self, settings: Settings) -> NDArray[np.float32]:
         """Encode and standardise settings as in training, ``(setting, feature)``.
@@ -97,6 +104,7 @@ class Model:
         *,
         trials: int = 100,
         seed: int = 0,
+        strict: bool = False,
     ) -> xr.Dataset:
         """Simulate virtual trials.
 
@@ -110,6 +118,8 @@ class Model:
         seed
             0 to 2^63 - 1. The same seed, setting and trial give the same bytes, whatever else
             is simulated.
+        strict
+            Refuse settings outside the data, instead of saying so in ``domain``.
 
         Returns
         -------
@@ -123,13 +133,18 @@ class Model:
             A setting is impossible, or a parameter is missing.
         ConfigError
             `trials` or `seed` is no whole number, or out of range.
+        DomainError
+            Settings lie outside the data, and `strict` was asked for.
         """
         from virtlab.simulation.dataset import make_dataset
         from virtlab.simulation.drawing import draw
+        from virtlab.simulation.outside import refuse_outside
 
         design = (
             settings if isinstance(settings, Design) else design_from(settings, self.parameters)
         )
+        if strict:
+            refuse_outside(design, self.domain.distance(self.conditions(design.settings)))
         return make_dataset(self, design, draw(self, design, trials=trials, seed=seed), seed=seed)
 
     def summary(self) -> str:

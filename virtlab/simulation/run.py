@@ -17,6 +17,7 @@ from virtlab.errors import ConfigError, OutputError
 from virtlab.progress import Progress, Report
 from virtlab.simulation.drawing import Drawn, draw, dtype_of
 from virtlab.simulation.model import Model, load
+from virtlab.simulation.outside import Outside, find_outside, refuse_outside
 from virtlab.trials import Measurement
 
 QUANTILES = (0.05, 0.5, 0.95)
@@ -60,8 +61,8 @@ class Summary:
         Per measurement: unit, mean, sd and quantiles, or shares of the categories.
     domain
         Number of settings inside, at the edge, outside.
-    worst
-        The setting farthest outside the data, if any is outside.
+    outside
+        What lies outside the data, if anything does.
     trust
         How far the model can be trusted, from its held-out scores, a sentence each.
     """
@@ -70,7 +71,7 @@ class Summary:
     seed: int
     measurements: dict[str, dict[str, Any]]
     domain: dict[str, int]
-    worst: dict[str, Any] | None
+    outside: Outside | None
     trust: list[str]
 
     def to_dict(self) -> dict[str, Any]:
@@ -82,7 +83,7 @@ class Summary:
             "seed": self.seed,
             "measurements": self.measurements,
             "domain": self.domain,
-            "worst": self.worst,
+            "worst": self.outside.farthest if self.outside else None,
             "trust": self.trust,
         }
 
@@ -115,14 +116,7 @@ class Summary:
     def _domain_line(self) -> str:
         counts = ", ".join(f"{self.domain[name]:,} {name}" for name in VERDICTS)
         line = f"settings: {counts} the training data"
-        if self.worst:
-            where = ", ".join(f"{k} = {_short(v)}" for k, v in self.worst["setting"].items())
-            line += (
-                f"\nwarning: {self.domain['outside']:,} settings lie outside the data, where the "
-                f"model guesses; farthest ({self.worst['distance']:.1f} times the usual gap): "
-                f"{where}"
-            )
-        return line
+        return line + (f"\nwarning: {self.outside}" if self.outside else "")
 
 
 def plan(
@@ -131,16 +125,21 @@ def plan(
     output: Path | None = None,
     seed: int | None = None,
     trials: int | None = None,
+    strict: bool = False,
 ) -> Plan:
     """Say how much params.toml asks for, without simulating.
 
     Raises
     ------
     VirtlabError
-        The model, the design or the output cannot be used.
+        The model, the design or the output cannot be used; with `strict`, `DomainError` where
+        settings lie outside the data.
     """
     model, params, path = _prepare(params, output, seed, trials)
-    return _plan(model, make_design(params, model.parameters), params, path)
+    design = make_design(params, model.parameters)
+    if strict:
+        refuse_outside(design, model.domain.distance(model.conditions(design.settings)))
+    return _plan(model, design, params, path)
 
 
 def simulate_to_file(
@@ -150,6 +149,7 @@ def simulate_to_file(
     seed: int | None = None,
     trials: int | None = None,
     force: bool = False,
+    strict: bool = False,
     report: Report | None = None,
 ) -> Summary:
     """Simulate what params.toml describes and write it whole or not at all.
@@ -162,13 +162,16 @@ def simulate_to_file(
         Win over params.toml.
     force
         Replace an existing output.
+    strict
+        Refuse settings outside the data, before anything is drawn.
     report
         Called with `Progress`.
 
     Raises
     ------
     VirtlabError
-        The model, a setting or the output cannot be used.
+        The model, a setting or the output cannot be used; with `strict`, `DomainError` where
+        settings lie outside the data.
     """
     from virtlab.storage.output import check_output
 
@@ -178,6 +181,8 @@ def simulate_to_file(
     design = make_design(params, model.parameters)
     planned = _plan(model, design, params, path)
     _check_memory(planned)
+    if strict:
+        refuse_outside(design, model.domain.distance(model.conditions(design.settings)))
     drawn = draw(
         model,
         design,
@@ -239,13 +244,6 @@ def _write(
 
 def _summarise(model: Model, design: Design, drawn: Drawn, planned: Plan, seed: int) -> Summary:
     counts = Counter(drawn.domain.tolist())
-    worst = None
-    if counts["outside"]:
-        at = int(np.argmax(drawn.domain_distance))
-        worst = {
-            "setting": {name: _native(values[at]) for name, values in design.settings.items()},
-            "distance": float(drawn.domain_distance[at]),
-        }
     return Summary(
         plan=planned,
         seed=seed,
@@ -256,7 +254,7 @@ def _summarise(model: Model, design: Design, drawn: Drawn, planned: Plan, seed: 
             for column in model.columns
         },
         domain={name: counts[name] for name in VERDICTS},
-        worst=worst,
+        outside=find_outside(design, drawn.domain_distance),
         trust=[_trust(column.measurement, model) for column in model.columns]
         + [f"note: {said}" for said in model.manifest["verdict"]],
     )
@@ -289,11 +287,3 @@ def _describe(values: NDArray[Any], units: str) -> dict[str, Any]:
         "sd": float(values.std(dtype=np.float64)),
         "quantiles": {f"{q:g}": float(v) for q, v in zip(QUANTILES, quantiles, strict=True)},
     }
-
-
-def _short(value: Any) -> str:
-    return value if isinstance(value, str) else f"{value:.6g}"
-
-
-def _native(value: Any) -> Any:
-    return value if isinstance(value, str) else float(value)

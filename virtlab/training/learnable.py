@@ -179,5 +179,6 @@ def _standard(
     farthest = np.abs(values - mean).max(axis=0)
     farthest = np.where(farthest > 0, farthest, 1)
     scale = farthest * ((values - mean) / farthest).std(axis=0)
-    scale = np.where(scale > 0, scale, 1)
+    # One that never varies is told from another value by how far that is off, whatever the unit.
+    scale = np.where(scale > 0, scale, np.where(mean == 0, 1, np.abs(mean)))
     return np.where(indicator, 0.5, mean), np.where(indicator, 0.5, scale)

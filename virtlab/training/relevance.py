@@ -35,9 +35,9 @@ def find_relevance(
     -------
     relevance
         By parameter: ``rise`` of the energy score where the parameter is shuffled among the
-        trials (1: as bad as ignoring all parameters), its standard ``error``, and whether it is
-        ``clear``. A parameter that the conditioner will not have shuffled is left out; one that
-        never varies has a rise of 0.
+        trials (1: as bad as ignoring all parameters), its standard ``error``, whether it is
+        ``clear``, and the labels of the ``features`` that it moves. A parameter that the
+        conditioner will not have shuffled is left out; one that never varies has a rise of 0.
     """
     rng = np.random.default_rng(seed)
     shuffled = {}
@@ -47,9 +47,20 @@ def find_relevance(
         if conditions is not None:
             shuffled[parameter.name] = conditions
     return {
-        name: {"rise": rise, "error": error, "clear": bool(rise > CLEAR * error)}
+        name: {
+            "rise": rise,
+            "error": error,
+            "clear": bool(rise > CLEAR * error),
+            "features": _moved(learnable, shuffled[name]),
+        }
         for name, (rise, error) in relevance(fit, blocks, shuffled, seed).items()
     }
+
+
+def _moved(learnable: Learnable, shuffled: Floats) -> list[str]:
+    """Labels of the features that a shuffled parameter changed."""
+    moved = (shuffled != learnable.conditions).any(axis=0)
+    return [label for label, changed in zip(learnable.labels, moved, strict=True) if changed]
 
 
 def _shuffled(

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from virtlab.config import Experiment, read_experiment
-from virtlab.domain import learn_domain
+from virtlab.domain import feature_relevance, learn_domain
 from virtlab.errors import ConfigError, OutputError
 from virtlab.modelfile import GENERATOR, REFERENCE, WEIGHTS, pack_arrays, write_model
 from virtlab.progress import Progress, Report
@@ -151,7 +151,11 @@ def _learn(
         learned, told = choose(started, anew, parent)
     fitted = learned.fitted
     tell(Progress("exporting", ASSESSED, learned.score))
-    domain = learn_domain(lesson.learnable.conditions, np.random.default_rng(lesson.seed))
+    domain = learn_domain(
+        lesson.learnable.conditions,
+        np.random.default_rng(lesson.seed),
+        feature_relevance(lesson.learnable.labels, learned.relevance),
+    )
     members = {
         GENERATOR: export(fitted),
         WEIGHTS: pack_arrays(
@@ -161,7 +165,8 @@ def _learn(
         ),
         REFERENCE: pack_arrays({"conditions": domain.reference}),
     }
-    return _manifest(lesson, learned, told) | {"domain": {"reach": domain.reach}}, members
+    found = {"reach": domain.reach, "weights": domain.weights.tolist()}
+    return _manifest(lesson, learned, told) | {"domain": found}, members
 
 
 def _between(first: float, last: float, tell: Report) -> Report:

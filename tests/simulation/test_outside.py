@@ -1,0 +1,53 @@
+"""Where the truth is known: errors grow from inside to outside, and the distance tells which."""
+
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from virtlab.errors import DomainError, SettingError
+
+
+def error_at(model, power):
+    """How far the virtual light of glass is from the truth, 3 power + 0.8 where it is not dark."""
+    virtual = model.simulate({"power": power, "material": "glass"}, trials=400, seed=2)
+    light = virtual.light.where(virtual.light > 0)
+    truth = 3 * np.asarray(power) + 0.8
+    return np.abs(light.median("trial").values - truth), virtual
+
+
+def test_errors_grow_from_inside_to_outside_and_the_distance_tells_them_apart(tiny):
+    power = [1.1, 2.9, 4.1, 5.7, 7.3, 9.2, 10.3, 10.7, 12, 14, 16, 18, 20]
+    error, virtual = error_at(tiny, power)
+    by_verdict = [error[virtual.domain == name].mean() for name in ("inside", "edge", "outside")]
+    assert by_verdict[0] < by_verdict[1] < by_verdict[2]
+    large = error > 2 * error[virtual.domain == "inside"].max()
+    assert large.any()
+    assert roc_auc_score(large, virtual.domain_distance) > 0.95
+
+
+def test_strict_refuses_from_python(tiny):
+    with pytest.raises(DomainError, match="1 of 2 settings lies outside the data") as caught:
+        tiny.simulate({"power": [5, 18], "material": "glass"}, trials=2, strict=True)
+    assert "power = 18, material = glass" in str(caught.value)
+    made = tiny.simulate({"power": [5, 6], "material": "glass"}, trials=2, strict=True)
+    assert set(made.domain.values) == {"inside"}
+
+
+def test_beyond_declared_bounds_is_an_error_without_strict_too(tiny):
+    with pytest.raises(SettingError, match="21 W is outside its bounds"):
+        tiny.simulate({"power": [5, 21], "material": "glass"}, trials=2)
+
+
+def test_the_model_file_says_what_each_feature_counts(tiny):
+    weights = dict(zip(tiny.manifest["features"]["labels"], tiny.domain.weights, strict=True))
+    assert weights["power"] == 1
+    assert all(0 < weight <= 1 for weight in weights.values())
+    assert tiny.manifest["relevance"]["material"]["features"] == [
+        "material=glass",
+        "material=steel",
+    ]
+
+
+def test_a_model_older_than_weights_counts_all_features_alike(altered):
+    old = altered(lambda manifest: manifest["domain"].pop("weights"))
+    assert (old.domain.weights == 1).all()
