@@ -1,0 +1,129 @@
+"""The audit catches models that repeat their training trials, and no others."""
+
+import numpy as np
+import pytest
+
+from virtlab.evaluation.audit import MEMORISES, NOTHING, UNKNOWN, audit
+from virtlab.evaluation.matching import match_trials
+from virtlab.trials import SETTING, TRIAL
+
+
+@pytest.fixture(scope="module")
+def lab(request):
+    """The module of the known truth, training trials and as many new ones between them."""
+    import importlib.util
+    from pathlib import Path
+
+    spec = importlib.util.spec_from_file_location("lab", Path(__file__).with_name("conftest.py"))
+    lab = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(lab)
+    lab.training = lab.new_trials(powers=lab.POWERS, seed=100)
+    lab.new = lab.new_trials(seed=5)
+    return lab
+
+
+def judged(model, training, new):
+    return audit(model, match_trials(model, training), match_trials(model, new))
+
+
+def replaying(lab, jitter, measurements=None):
+    """A model that draws from the training trials of the nearest setting, and jitters them."""
+
+    class Replaying(lab.KnownModel):
+        def simulate(self, design, *, trials, seed):
+            rng = np.random.default_rng(seed)
+            power, material = lab.training.power.values, lab.training.material.values
+            rows = []
+            for asked, kind in zip(*(design.settings[p.name] for p in lab.PARAMETERS), strict=True):
+                far = np.where(material == kind, np.abs(power - asked), np.inf)
+                rows.append(rng.choice(np.flatnonzero(far <= far.min() + 1e-9), trials))
+            found = {}
+            for measurement in self.measurements:
+                values = lab.training[measurement.name].values[np.concatenate(rows)]
+                if measurement.kind == "continuous":
+                    values = values + jitter * rng.normal(size=values.shape)
+                shape = (design.size, trials, *measurement.shape)
+                found[measurement.name] = (
+                    (SETTING, TRIAL, *measurement.dims),
+                    values.reshape(shape),
+                )
+            return lab.xr.Dataset(found)
+
+    model = Replaying()
+    if measurements is not None:
+        model.measurements = tuple(m for m in lab.MEASUREMENTS if m.name in measurements)
+    return model
+
+
+def test_the_true_simulator_remembers_nothing(lab):
+    found = judged(lab.KnownModel(), lab.training, lab.new)
+    assert found.verdict == NOTHING
+    assert "nothing found in 200 training trials held against as many new ones" in found.words
+    assert found.nearness.low < 0.5 < found.nearness.high
+    assert found.advantage.low < 0 < found.advantage.high
+    assert found.copies.value == 0
+    virtual, new = found.gaps
+    assert virtual == pytest.approx(new, rel=0.15)
+
+
+@pytest.mark.parametrize(
+    "distortion", [{"marginal": True}, {"shift": 2.0}, {"noise": 0.1}, {"noise": 2.0}]
+)
+def test_a_model_that_is_merely_wrong_remembers_nothing(lab, distortion):
+    assert judged(lab.KnownModel(**distortion), lab.training, lab.new).verdict == NOTHING
+
+
+def test_exact_copies_are_caught(lab):
+    found = judged(replaying(lab, 0), lab.training, lab.new)
+    assert found.verdict == MEMORISES
+    assert found.copies.value == 1
+    assert "100.0% of virtual trials, more than of new real ones, are exact copies" in found.words
+
+
+@pytest.mark.parametrize("jitter", [0.001, 0.1])
+def test_copies_with_a_little_noise_are_caught(lab, jitter):
+    found = judged(replaying(lab, jitter), lab.training, lab.new)
+    assert found.verdict == MEMORISES
+    assert found.copies.value == 0
+    assert found.nearness.low > 0.9
+    assert found.advantage.low > 0.8
+    assert found.gaps[0] < 0.5 * found.gaps[1]
+
+
+def test_copies_of_a_single_number_are_caught_by_the_attack(lab):
+    found = judged(replaying(lab, 0.01, ["light"]), lab.training, lab.new)
+    assert found.verdict == MEMORISES
+    assert found.advantage.low > 0.4
+
+
+def test_values_that_recur_in_real_trials_are_no_copies(lab):
+    model = lab.KnownModel()
+    model.measurements = tuple(m for m in lab.MEASUREMENTS if m.name in ("clicks", "state"))
+    found = judged(model, lab.training, lab.new)
+    assert found.verdict == NOTHING
+    assert found.copies.low <= 0
+
+
+def test_settings_outside_the_data_and_gaps_in_trials_are_left_out(lab):
+    new = lab.new.copy(deep=True)
+    new["light"][:40] = np.nan
+    new = new.assign_coords(power=new.power.where(new.power < 8, 25.0))
+    found = judged(lab.KnownModel(), lab.training, new)
+    assert found.pairs == np.sum((lab.new.power.values < 8)[40:])
+    assert found.verdict == NOTHING
+
+
+def test_what_cannot_be_told_is_said(lab):
+    model = lab.KnownModel()
+    training, new = (match_trials(model, trials) for trials in (lab.training, lab.new))
+    assert audit(model, training, None).verdict == UNKNOWN
+    assert "needs trials it never saw" in audit(model, training, None).words
+    assert "needs the trials it was trained on" in audit(model, None, new).words
+    few = audit(model, training, match_trials(model, lab.new.isel(trial=slice(12))))
+    assert few.verdict == UNKNOWN
+    assert "12 complete new trials at 3 settings" in few.words
+
+
+def test_the_same_trials_give_the_same_audit(lab):
+    first, second = (judged(lab.KnownModel(), lab.training, lab.new) for _ in range(2))
+    assert first == second
