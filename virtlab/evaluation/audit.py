@@ -34,7 +34,7 @@ DRAWS = (20, 100)  # per setting
 MOST_VALUES = 4e7  # simulated: what `PAIRS` and `DRAWS` are chosen by
 RECORDS = 5  # virtual trials per pair and side that are looked for among real ones
 SAME = 1e-9  # relative: as far from both
-CLEAR_NEARNESS, CLEAR_ADVANTAGE = 0.6, 0.5  # from here on it is memory, not a trace of it
+CLEAR_NEARNESS, CLEAR_ADVANTAGE = 0.7, 0.75  # from here on it is memory, not a trace of it
 
 NOTHING, SOME, MEMORISES, UNKNOWN = (
     "nothing found",
