@@ -28,7 +28,8 @@ MANIFEST = "manifest.json"
 GENERATOR = "generator.tflite"
 WEIGHTS = "weights.safetensors"
 REFERENCE = "reference.safetensors"
-MEMBERS = (GENERATOR, WEIGHTS, REFERENCE)
+HELD_OUT = "held_out.safetensors"  # trials and out-of-fold draws, for evaluation
+MEMBERS = (GENERATOR, WEIGHTS, REFERENCE, HELD_OUT)
 
 MAX_MANIFEST = 64 * 2**20
 MAX_MEMBER = 4 * 2**30

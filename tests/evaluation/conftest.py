@@ -9,8 +9,11 @@ import pytest
 import xarray as xr
 
 from virtlab.conditioning import Parameter, check_settings
+from virtlab.design import Design
 from virtlab.domain import learn_domain
 from virtlab.evaluation import evaluate
+from virtlab.modelfile import HELD_OUT
+from virtlab.scaling import fit_columns
 from virtlab.trials import SETTING, TRIAL, Measurement
 
 POWERS = np.linspace(1, 10, 25)
@@ -97,6 +100,44 @@ class KnownModel:
         return as_dataset(shaped, (SETTING, TRIAL), {})
 
 
+class KeptModel(KnownModel):
+    """The same with trials and held-out draws in its file, as training would keep them."""
+
+    def __init__(self, *, folds=5, draws=120, **distortion):
+        super().__init__(**distortion)
+        trials = new_trials(powers=POWERS)
+        self.columns = fit_columns(trials, MEASUREMENTS)
+        self.manifest["members"] = {HELD_OUT: {}}
+        power, material = np.repeat(POWERS, 2), np.tile(["glass", "steel"], len(POWERS))
+        drawn = self.simulate(
+            Design({"power": power, "material": material.astype(object)}), trials=draws, seed=3
+        )
+        values, codes = [], []
+        for column in self.columns:
+            found = drawn[column.measurement.name].values.reshape(-1, *column.measurement.shape)
+            scaled, _, code = column.scale_down(found)
+            values.append(scaled.reshape(len(power), draws, -1))
+            codes += [code.reshape(len(power), draws, 1)] if column.levels else []
+        self.arrays = {
+            "fold": np.arange(len(power)) % folds,
+            "setting": np.repeat(np.arange(len(power)), 4),
+            "judged": np.arange(len(power)),
+            "drawn/values": np.concatenate(values, axis=-1).astype(np.float16),
+            "drawn/codes": np.concatenate(codes, axis=-1).astype(np.int16),
+            "drawn/first": np.array([draws // 2]),
+            "parameter/0": power,
+            "parameter/1": (material == "steel").astype(np.int32),
+        }
+        for i, measurement in enumerate(MEASUREMENTS):
+            found = trials[measurement.name].values
+            if measurement.kind == "categorical":
+                found = (found == "up").astype(np.int32)
+            else:
+                found = found.reshape(len(found), -1).astype(np.float32)
+            self.arrays[f"real/{i}"] = found
+        self.file.arrays = lambda _name: dict(self.arrays)
+
+
 def known_manifest(name):
     """What a model file would say of itself."""
     score = {"model": 1.2, "marginal": 4.0, "nearest": 1.5, "floor": 1.0, "trials": 200}
@@ -144,6 +185,12 @@ def known_manifest(name):
         },
         "verdict": ["only 12 settings: held-out scores are themselves uncertain"],
     }
+
+
+@pytest.fixture(scope="session")
+def kept_model():
+    """Make a model that keeps trials and held-out draws, distorted as a test asks."""
+    return KeptModel
 
 
 @pytest.fixture

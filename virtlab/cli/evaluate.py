@@ -26,9 +26,9 @@ def evaluate(
 ) -> None:
     """Say how far MODEL can be trusted, and write a report.
 
-    Without --data: what its file says of the settings that were held out in training. With
-    --data: virtual trials are simulated at the settings of new real trials and held against
-    them.
+    Without --data: on the lab's own trials, each judged only by members that never saw its
+    setting. With --data: virtual trials are simulated at the settings of new real trials and
+    held against them. Simpler models learn from the same trials and stand in the same table.
     """
     with showing(f"evaluating {model}", quiet=quiet) as report:
         from virtlab.report import check_report, evaluate_to_report

@@ -12,6 +12,7 @@ Array = NDArray[np.float64]
 
 ROUNDS = 400
 INTERVAL = (0.05, 0.95)
+MOST_AT_ONCE = 4e6  # of rounds x settings
 
 
 @dataclass(frozen=True)
@@ -55,10 +56,12 @@ def estimate_means(
     if len(number) < 2:
         return [Estimate(float(v), math.nan, math.nan) for v in value]
     share = np.full(len(number), 1 / len(number))
-    drawn = np.empty((ROUNDS, sums.shape[1]))
-    for i in range(ROUNDS):
-        weight = rng.multinomial(len(number), share)
-        drawn[i] = weight @ total / (weight @ number)
+    parts = []
+    each = max(1, int(MOST_AT_ONCE / len(number)))
+    for done in range(0, ROUNDS, each):
+        weight = rng.multinomial(len(number), share, size=min(each, ROUNDS - done))
+        parts.append(weight @ total / (weight @ number)[:, None])
+    drawn = np.concatenate(parts)
     low, high = np.quantile(drawn, INTERVAL, axis=0)
     return [Estimate(*map(float, row)) for row in zip(value, low, high, strict=True)]
 
@@ -70,3 +73,12 @@ def estimate_mean(
     share = np.where(np.isnan(values), 0.0, weight)
     sums = (share * np.nan_to_num(values))[:, None]
     return estimate_means(sums, share, setting, rng)[0]
+
+
+def row_means(values: Array) -> Array:
+    """Mean over the last axis without missing values; NaN where all are."""
+    seen = ~np.isnan(values)
+    count = seen.sum(axis=1)
+    total = np.where(seen, values, 0).sum(axis=1)
+    mean: Array = np.divide(total, count, out=np.full(len(values), np.nan), where=count > 0)
+    return mean

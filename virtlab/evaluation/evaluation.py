@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from virtlab.errors import DataError, ModelFileError
 from virtlab.evaluation.comparison import Comparison, compare
+from virtlab.evaluation.heldout import is_kept
 from virtlab.evaluation.matching import where_from
-from virtlab.evaluation.scoring import LEVELS, Scored
+from virtlab.evaluation.rivals import CHEAP
+from virtlab.evaluation.tables import aligned, as_number, as_share, comparison_dict, score_table
 from virtlab.evaluation.wording import headline, in_words
 from virtlab.simulation.remarks import remarks
 from virtlab.trials import TRIAL
@@ -33,7 +35,7 @@ class Evaluation:
     data_digest
         Of the new trials; None without any.
     comparison
-        Virtual beside new real trials; None without any.
+        Virtual beside new real trials, or held-out ones; None without any.
     """
 
     name: str
@@ -66,10 +68,12 @@ class Evaluation:
             "domain": manifest["domain"],
             "training": manifest["training"],
             "remarks": remarks(manifest["data"]),
+            "held_out_trials": None,
             "data": None,
         }
         if self.comparison is not None:
-            found["data"] = _comparison_dict(self.comparison) | {"sha256": self.data_digest}
+            key = "held_out_trials" if self.comparison.held_out else "data"
+            found[key] = comparison_dict(self.comparison) | {"sha256": self.data_digest}
         return found
 
     def lines(self) -> list[str]:
@@ -81,20 +85,26 @@ class Evaluation:
             lines += ["", "scores: CRPS (energy score) on held-out settings; lower is better"]
             lines += remarks(self.manifest["data"])
         else:
-            lines += _new_table(comparison)
+            lines += score_table(comparison)
             lines += [
                 "",
-                f"scores: CRPS (energy score) on {comparison.trials:,} new trials at "
+                f"scores: CRPS (energy score) on {comparison.trials:,} {_which(comparison)} at "
                 f"{comparison.settings:,} settings, 90 % intervals in brackets;",
                 "marginal: these very trials, whatever their setting: a generous baseline",
             ]
         return lines + [f"note: {said}" for said in self.verdict]
 
 
+def _which(comparison: Comparison) -> str:
+    return "held-out trials" if comparison.held_out else "new trials"
+
+
 def evaluate(
     model: Model,
     trials: xr.Dataset | None = None,
     report: Callable[[float], None] | None = None,
+    *,
+    rivals: Sequence[str] = CHEAP,
 ) -> Evaluation:
     """Say how far a model can be trusted.
 
@@ -104,10 +114,13 @@ def evaluate(
         A trained model.
     trials
         New trials, which the model was not trained on: virtual ones are simulated at their
-        settings and held against them. Without them, what the model file says of settings
-        that were held out in training.
+        settings and held against them. Without them, trials of the lab's own that the model
+        file keeps, each judged by members that never saw its setting; or where it keeps none,
+        being private or old, what it says of settings that were held out in training.
     report
         Called with the fraction done.
+    rivals
+        Simpler models to compare with, of `virtlab.evaluation.learners.LEARNERS`.
 
     Raises
     ------
@@ -129,7 +142,9 @@ def evaluate(
                 "on them would flatter it: name an experiment.toml with other trials, or leave "
                 "--data away to see the scores on held-out settings"
             )
-        comparison = compare(model, trials, report)
+        comparison = compare(model, trials, report, rivals)
+    elif is_kept(model):
+        comparison = compare(model, None, report, rivals)
     found = Evaluation(model.file.path.name, model.file.digest, model.manifest, digest, comparison)
     try:
         found.lines()
@@ -141,76 +156,12 @@ def evaluate(
     return found
 
 
-def _comparison_dict(comparison: Comparison) -> dict[str, Any]:
-    return {
-        "trials": comparison.trials,
-        "settings": comparison.settings,
-        "settings_trained_on": comparison.known,
-        "draws": comparison.draws,
-        "seed": comparison.seed,
-        "domain": comparison.region_counts,
-        "two_sample": asdict(comparison.two_sample),
-        "measurements": {s.measurement.name: _scored_dict(s) for s in comparison.measurements},
-    }
-
-
-def _scored_dict(scored: Scored) -> dict[str, Any]:
-    levels = (f"{level:.0%}".rstrip("%") for level in LEVELS)
-    return {
-        "units": scored.measurement.units,
-        "trials": scored.trials,
-        "model": asdict(scored.model),
-        "marginal": asdict(scored.marginal),
-        "gain": asdict(scored.gain),
-        "floor": scored.floor,
-        "coverage": {
-            level: asdict(found) for level, found in zip(levels, scored.coverage, strict=False)
-        },
-        "pit": [asdict(found) for found in scored.pit],
-        "bias": None if scored.bias is None else asdict(scored.bias),
-        "spread_ratio": scored.spread_ratio,
-        "regions": {name: asdict(region) for name, region in scored.regions.items()},
-    }
-
-
 def _held_out_table(manifest: Mapping[str, Any]) -> list[str]:
     rows: list[tuple[str, ...]] = [
         ("measurement", "unit", "model", "marginal", "nearest", "floor", "90 % held")
     ]
     units = {c["measurement"]["name"]: c["measurement"]["units"] for c in manifest["columns"]}
     for name, found in manifest["scores"].items():
-        cells = [_number(found[key]) for key in ("model", "marginal", "nearest", "floor")]
-        rows.append((name, units[name] or "-", *cells, _share(found["coverage_90"])))
-    return _aligned(rows)
-
-
-def _new_table(comparison: Comparison) -> list[str]:
-    rows: list[tuple[str, ...]] = [
-        ("measurement", "unit", "model", "", "marginal", "floor", "90 % held")
-    ]
-    for scored in comparison.measurements:
-        interval = f"[{_number(scored.model.low)}, {_number(scored.model.high)}]"
-        held = scored.coverage[LEVELS.index(0.9)].value if scored.coverage else None
-        cells = [_number(scored.model.value), interval]
-        cells += [_number(scored.marginal.value), _number(scored.floor), _share(held)]
-        rows.append((scored.measurement.name, scored.measurement.units or "-", *cells))
-    return _aligned(rows)
-
-
-def _aligned(rows: list[tuple[str, ...]]) -> list[str]:
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return [
-        "  ".join(
-            cell.ljust(width) if i < 2 else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None or value != value else f"{value:.4g}"
-
-
-def _share(value: float | None) -> str:
-    return "-" if value is None or value != value else f"{value:.0%}"
+        cells = [as_number(found[key]) for key in ("model", "marginal", "nearest", "floor")]
+        rows.append((name, units[name] or "-", *cells, as_share(found["coverage_90"])))
+    return aligned(rows)

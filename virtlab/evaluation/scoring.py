@@ -4,64 +4,20 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from virtlab.domain import VERDICTS
-from virtlab.evaluation.estimates import Estimate, estimate_mean, estimate_means
+from virtlab.evaluation.compared import Compared
+from virtlab.evaluation.diversity import Diversity, find_diversity
+from virtlab.evaluation.estimates import Estimate, estimate_mean, estimate_means, row_means
 from virtlab.evaluation.matching import Array
 from virtlab.scores import coverage, mean_of, replicate_floor
 from virtlab.trials import Measurement
 
 LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 PIT_BINS = 10
-
-
-@dataclass(frozen=True)
-class Examples:
-    """Real and virtual trials at one setting, ``(trial, value)``."""
-
-    setting: dict[str, Any]
-    real: Array
-    virtual: Array
-
-
-@dataclass(frozen=True)
-class Compared:
-    """One measurement's new real trials and what their virtual ones came to.
-
-    Parameters
-    ----------
-    real, one
-        In numbers, and one virtual trial for each, ``(trial, value)``.
-    setting, weight
-        Which setting each trial belongs to, and how much it counts.
-    score, marginal
-        Energy score of the model and of resampling the new trials, ``(trial,)``.
-    rank
-        Of each real value among its draws, ``(trial, value)``.
-    mean, variance
-        Of the draws at each setting, ``(setting, value)``.
-    quantiles
-        5, 50 and 95 %, ``(setting, quantile, value)``.
-    examples
-        A few settings to show.
-    """
-
-    measurement: Measurement
-    real: Array
-    setting: NDArray[np.int64]
-    weight: Array
-    score: Array
-    marginal: Array
-    rank: Array
-    one: Array
-    mean: Array
-    variance: Array
-    quantiles: Array
-    examples: tuple[Examples, ...]
 
 
 @dataclass(frozen=True)
@@ -99,8 +55,16 @@ class Scored:
         them; empty for a category.
     bias
         Virtual mean minus real mean; None for a category.
+    rmse
+        Root mean square of what the mean of the draws misses; None for a category.
+    rmse_floor
+        The same of a perfect model: the spread of replicates; NaN without any.
+    dispersion
+        Stated over real scatter around the mean of the draws; 1 is right. None for a category.
     spread_ratio
         Virtual over real standard deviation within settings; NaN without replicates.
+    diversity
+        Of a category: how much its shares differ from setting to setting; None for a number.
     regions
         By where the settings lie.
     compared
@@ -115,7 +79,11 @@ class Scored:
     coverage: tuple[Estimate, ...]
     pit: tuple[Estimate, ...]
     bias: Estimate | None
+    rmse: Estimate | None
+    rmse_floor: float
+    dispersion: Estimate | None
     spread_ratio: float
+    diversity: Diversity | None
     regions: dict[str, Region]
     compared: Compared
 
@@ -123,6 +91,11 @@ class Scored:
     def measurement(self) -> Measurement:
         """Which measurement this is about."""
         return self.compared.measurement
+
+    @property
+    def by_setting(self) -> Array:
+        """Mean score at each setting, ``(setting,)``; NaN where no trial has a value."""
+        return setting_means(self.compared.score, self.compared)
 
 
 def score(compared: Compared, region: NDArray[np.object_], *, seed: int) -> Scored:
@@ -138,6 +111,7 @@ def score(compared: Compared, region: NDArray[np.object_], *, seed: int) -> Scor
     setting, weight = compared.setting, compared.weight
     coverages, pit = ((), ()) if categorical else _calibration(compared, rng)
     error = compared.mean[setting] - compared.real
+    missed, stated, noise = _scatter(compared, error, rng)
     return Scored(
         trials=int((~np.isnan(compared.score)).sum()),
         model=estimate_mean(compared.score, weight, setting, rng),
@@ -146,8 +120,12 @@ def score(compared: Compared, region: NDArray[np.object_], *, seed: int) -> Scor
         floor=_floor(compared, np.ones(len(setting), bool)),
         coverage=coverages,
         pit=pit,
-        bias=None if categorical else estimate_mean(_row_means(error), weight, setting, rng),
+        bias=None if categorical else estimate_mean(row_means(error), weight, setting, rng),
+        rmse=None if categorical else missed,
+        rmse_floor=math.nan if categorical else noise,
+        dispersion=None if categorical else stated,
         spread_ratio=math.nan if categorical else _spread_ratio(compared),
+        diversity=find_diversity(compared) if categorical else None,
         regions={
             name: _region(compared, region[setting] == name, int((region == name).sum()))
             for name in VERDICTS
@@ -155,6 +133,16 @@ def score(compared: Compared, region: NDArray[np.object_], *, seed: int) -> Scor
         },
         compared=compared,
     )
+
+
+def setting_means(values: Array, compared: Compared) -> Array:
+    """Weighted mean over each setting's trials, ``(setting,)``, NaN left out."""
+    size = len(compared.mean)
+    weight = np.where(np.isnan(values), 0.0, compared.weight)
+    total = np.bincount(compared.setting, weight * np.nan_to_num(values), size)
+    count = np.bincount(compared.setting, weight, size)
+    mean: Array = np.divide(total, count, out=np.full(size, np.nan), where=count > 0)
+    return mean
 
 
 def _region(compared: Compared, here: NDArray[np.bool_], settings: int) -> Region:
@@ -190,8 +178,36 @@ def _floor(compared: Compared, here: NDArray[np.bool_]) -> float:
     return replicate_floor(compared.real[here], compared.setting[here], compared.weight[here])
 
 
+def _scatter(
+    compared: Compared, error: Array, rng: np.random.Generator
+) -> tuple[Estimate, Estimate, float]:
+    """What the mean misses; stated over real scatter around it; the spread of replicates."""
+    squares = row_means(np.square(error))
+    seen = np.where(np.isnan(squares), 0.0, compared.weight)
+    stated = row_means(np.where(np.isnan(error), np.nan, compared.variance[compared.setting]))
+    missed = np.nan_to_num(squares)
+    (mean,) = estimate_means((seen * missed)[:, None], seen, compared.setting, rng)
+    (ratio,) = estimate_means(
+        (seen * np.nan_to_num(stated))[:, None], seen * missed, compared.setting, rng
+    )
+    freedom, real = _replicate_squares(compared)
+    noise = math.sqrt(real.sum() / freedom.sum()) if freedom.sum() > 0 else math.nan
+    return _root(mean), _root(ratio), noise
+
+
+def _root(square: Estimate) -> Estimate:
+    return Estimate(*(math.sqrt(v) for v in (square.value, square.low, square.high)))
+
+
 def _spread_ratio(compared: Compared) -> float:
     """Virtual over real standard deviation, pooled over settings that were repeated."""
+    freedom, squares = _replicate_squares(compared)
+    found = squares.sum()
+    return math.sqrt((freedom * compared.variance).sum() / found) if found > 0 else math.nan
+
+
+def _replicate_squares(compared: Compared) -> tuple[Array, Array]:
+    """Degrees of freedom and squares within settings that were repeated, ``(setting, value)``."""
     real, setting, size = compared.real, compared.setting, len(compared.mean)
     seen = ~np.isnan(real)
     count = np.zeros((size, real.shape[1]))
@@ -201,15 +217,4 @@ def _spread_ratio(compared: Compared) -> float:
     center = total / np.maximum(count, 1)
     squares = np.zeros_like(count)
     np.add.at(squares, setting, np.where(seen, np.square(real - center[setting]), 0))
-    freedom = np.maximum(count - 1, 0)
-    found = squares.sum()
-    return math.sqrt((freedom * compared.variance).sum() / found) if found > 0 else math.nan
-
-
-def _row_means(values: Array) -> Array:
-    """Mean over the last axis without missing values; NaN where all are."""
-    seen = ~np.isnan(values)
-    count = seen.sum(axis=1)
-    total = np.where(seen, values, 0).sum(axis=1)
-    mean: Array = np.divide(total, count, out=np.full(len(values), np.nan), where=count > 0)
-    return mean
+    return np.maximum(count - 1, 0), squares

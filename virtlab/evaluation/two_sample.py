@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from virtlab.evaluation.estimates import INTERVAL, Estimate
+from virtlab.evaluation.features import features_of
 from virtlab.trials import Measurement
 
 Array = NDArray[np.float64]
@@ -18,8 +19,7 @@ FEWEST_TRIALS = 50
 FEWEST_SETTINGS = 10
 MOST_TRIALS = 10_000
 ROUNDS = 200
-FEW_VALUES = 8  # up to as many are features themselves
-COMPONENTS = 5
+FEWEST_PAIRS = 40  # that a share of pairs found out rests on
 
 
 @dataclass(frozen=True)
@@ -35,11 +35,16 @@ class TwoSample:
         Real trials, as many as virtual ones.
     note
         What the number means, or why there is none.
+    won
+        Of each setting, the share of pairs of a real and a virtual trial in which the virtual
+        one was found out, over the setting and its nearest neighbours, ``(setting,)``; NaN
+        where it cannot be told. Where this is highest the model is worst.
     """
 
     auc: Estimate | None
     trials: int
     note: str
+    won: Array
 
 
 def tell_apart(
@@ -56,7 +61,7 @@ def tell_apart(
     Parameters
     ----------
     conditions
-        Of each trial, ``(trial, feature)``.
+        Of each setting, ``(setting, feature)``.
     setting
         Which setting each trial belongs to.
     real, virtual
@@ -70,14 +75,15 @@ def tell_apart(
             len(setting),
             f"cannot be told from {len(setting)} trials at {settings} settings: the test needs "
             f"{FEWEST_TRIALS} at {FEWEST_SETTINGS}",
+            np.full(len(conditions), np.nan),
         )
     rng = np.random.default_rng(seed)
     keep = np.arange(len(setting))
     if len(keep) > MOST_TRIALS:
         keep = np.sort(rng.choice(keep, MOST_TRIALS, replace=False))
     features = np.concatenate(
-        [np.tile(conditions[keep], (2, 1))]
-        + [_features(m, real[m.name][keep], virtual[m.name][keep]) for m in measurements],
+        [np.tile(conditions[setting[keep]], (2, 1))]
+        + [features_of(m, real[m.name][keep], virtual[m.name][keep]) for m in measurements],
         axis=1,
     )
     score = _held_out(features, np.tile(setting[keep], 2), seed)
@@ -86,7 +92,26 @@ def tell_apart(
         auc,
         len(keep),
         "0.5: a classifier cannot tell virtual from real trials; 1: it always can",
+        _won(score[len(keep) :], score[: len(keep)], setting[keep], conditions),
     )
+
+
+def _won(
+    virtual: Array, real: Array, setting: NDArray[np.int64], conditions: NDArray[np.float32]
+) -> Array:
+    """Where virtual trials are found out most: see `TwoSample.won`."""
+    from sklearn.neighbors import NearestNeighbors
+
+    size = len(conditions)
+    pairs = np.bincount(setting, minlength=size).astype(float)
+    wins = np.bincount(setting, (virtual > real) + 0.5 * (virtual == real), size)
+    some = np.flatnonzero(pairs)
+    each = pairs[some].mean()
+    near = min(len(some), max(1, round(FEWEST_PAIRS / each)))
+    found = NearestNeighbors(n_neighbors=near).fit(conditions[some])
+    nearest = some[found.kneighbors(conditions, return_distance=False)]
+    share: Array = wins[nearest].sum(axis=1) / pairs[nearest].sum(axis=1)
+    return share
 
 
 def _held_out(features: Array, setting: NDArray[np.int64], seed: int) -> Array:
@@ -115,74 +140,18 @@ def _held_out(features: Array, setting: NDArray[np.int64], seed: int) -> Array:
 def _auc(
     virtual: Array, real: Array, setting: NDArray[np.int64], rng: np.random.Generator
 ) -> Estimate:
-    from sklearn.metrics import roc_auc_score
-
-    label = np.repeat([1, 0], len(real))
-    score = np.concatenate([virtual, real])
+    """Area under the curve, bootstrapped over settings."""
     _, group = np.unique(setting, return_inverse=True)
-    count = int(group.max()) + 1
-    drawn = []
-    for _ in range(ROUNDS):
-        weight = rng.multinomial(count, np.full(count, 1 / count))[group].astype(np.float64)
-        drawn.append(roc_auc_score(label, score, sample_weight=np.tile(weight, 2)))
-    low, high = np.quantile(drawn, INTERVAL)
-    return Estimate(float(roc_auc_score(label, score)), float(low), float(high))
+    levels, place = np.unique(np.concatenate([real, virtual]), return_inverse=True)
+    low, high = place.ravel()[: len(real)], place.ravel()[len(real) :]
+    size, count = len(levels), int(group.max()) + 1
 
+    def area(weight: Array) -> float:
+        below = np.bincount(low, weight, size)
+        ahead = np.cumsum(below) - below / 2  # ties count half
+        return float((np.bincount(high, weight, size) @ ahead) / weight.sum() ** 2)
 
-def _features(measurement: Measurement, real: Array, virtual: Array) -> Array:
-    """Features of real, then virtual trials; what is missing in one is hidden in the other."""
-    masked = np.where(np.isnan(real), np.nan, virtual)
-    # Virtual trials are stored in single precision: that alone must not give them away.
-    both = np.concatenate([real, masked]).astype(np.float32).astype(np.float64)
-    if measurement.kind == "categorical" or measurement.size <= FEW_VALUES:
-        return both
-    return np.concatenate([_shape_features(measurement, both), _components(both)], axis=1)
-
-
-def _shape_features(measurement: Measurement, both: Array) -> Array:
-    """Mean, spread, extremes, and along each dim roughness, centroid and width."""
-    gone = _all_missing(both)
-    filled = np.where(np.isnan(both) & ~gone[:, None], _row_means(both)[:, None], both)
-    found = [filled.mean(axis=1), filled.std(axis=1), filled.min(axis=1), filled.max(axis=1)]
-    grid = filled.reshape(-1, *measurement.shape)
-    weight = grid - found[2].reshape(-1, *[1] * len(measurement.shape))
-    for axis, length in enumerate(measurement.shape, start=1):
-        others = tuple(i for i in range(1, grid.ndim) if i != axis)
-        if length > 1:
-            found.append(np.abs(np.diff(grid, axis=axis)).mean(axis=tuple(range(1, grid.ndim))))
-        profile = weight.sum(axis=others)
-        total = profile.sum(axis=1)
-        share = profile / np.where(total > 0, total, 1)[:, None]
-        place = np.arange(length)
-        center = share @ place
-        found += [center, np.sqrt(np.maximum(share @ place**2 - center**2, 0))]
-    return np.stack(found, axis=1)
-
-
-def _all_missing(both: Array) -> NDArray[np.bool_]:
-    gone: NDArray[np.bool_] = np.isnan(both).sum(axis=1) == both.shape[1]
-    return gone
-
-
-def _row_means(both: Array) -> Array:
-    seen = ~np.isnan(both)
-    mean: Array = np.where(seen, both, 0).sum(axis=1) / np.maximum(seen.sum(axis=1), 1)
-    return mean
-
-
-def _components(both: Array) -> Array:
-    """Leading principal components of real and virtual trials together."""
-    filled = np.where(np.isnan(both), 0, both)
-    centered = filled - filled.mean(axis=0)
-    _, axes = np.linalg.eigh(centered.T @ centered) if both.shape[1] <= 512 else _leading(centered)
-    found: Array = centered @ axes[:, -COMPONENTS:]
-    found[_all_missing(both)] = np.nan
-    return found
-
-
-def _leading(centered: Array) -> tuple[Array, Array]:
-    """As ``eigh`` of the covariance, without making it: images have many entries."""
-    from sklearn.utils.extmath import randomized_svd
-
-    _, singular, rows = randomized_svd(centered, COMPONENTS, random_state=0)
-    return singular[::-1] ** 2, rows[::-1].T
+    share = np.full(count, 1 / count)
+    drawn = [area(rng.multinomial(count, share)[group].astype(float)) for _ in range(ROUNDS)]
+    ends = np.quantile(drawn, INTERVAL)
+    return Estimate(area(np.ones(len(real))), float(ends[0]), float(ends[1]))

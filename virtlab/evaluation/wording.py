@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from virtlab.evaluation.comparison import Comparison
+from virtlab.evaluation.rivals import Rival
 from virtlab.evaluation.scoring import LEVELS, Scored
+from virtlab.evaluation.usefulness import Usefulness
 
 MOST_NAMED = 4
 TOLD_APART = 0.6  # an AUC that is worth a word
 UNTRUE = 0.15  # coverage this far from what is stated belongs into the headline
+# Sentences of the model file that a comparison on the same trials tells anew.
+RETOLD = ("on held-out settings", "no setting was repeated")
 FAR_OFF = 1.25  # a spread this many times too wide or too narrow is, too
 
 
@@ -23,6 +27,8 @@ def headline(held_out: Mapping[str, Mapping[str, Any]], comparison: Comparison |
     held_out
         The model file's scores, by measurement.
     """
+    if comparison is not None and comparison.rivals:
+        return _ranked(comparison) + _reservation(held_out, comparison)
     if comparison is None:
         where, rivals = "on held-out settings", "simpler models"
         good = {
@@ -31,7 +37,7 @@ def headline(held_out: Mapping[str, Mapping[str, Any]], comparison: Comparison |
         }
         bad = "a simpler model does as well"
     else:
-        where, rivals = "on the new trials", "ignoring the parameters"
+        where, rivals = _where(comparison), "ignoring the parameters"
         good = {s.measurement.name: _wins(s) for s in comparison.measurements}
         bad = "it is not clearly better"
     better = [name for name, wins in good.items() if wins]
@@ -44,6 +50,47 @@ def headline(held_out: Mapping[str, Mapping[str, Any]], comparison: Comparison |
     else:
         said += f", for {_listed(better, 'measurement')}."
     return said + _reservation(held_out, comparison)
+
+
+def _where(comparison: Comparison) -> str:
+    return "on held-out settings" if comparison.held_out else "on the new trials"
+
+
+def _ranked(comparison: Comparison) -> str:
+    """Where the model is best, where a simpler one is as good, better, or nothing is learned."""
+    by_standing: dict[str, list[str]] = {}
+    for scored in comparison.measurements:
+        if scored.trials:
+            standing = "lost" if not _wins(scored) else _standing(scored, comparison.rivals)[0]
+            by_standing.setdefault(standing, []).append(scored.measurement.name)
+    where = _where(comparison)
+    every = len(by_standing) == 1
+    told = {
+        "best": f"the model does better than every simpler model {where}",
+        "level": f"the model does better than ignoring the parameters {where}, but a simpler "
+        "model does as well",
+        "beaten": f"a simpler model does better {where}: use that one",
+        "lost": f"the model is not clearly better than ignoring the parameters {where}: do not "
+        "rely on it",
+    }
+    parts = []
+    for standing, said in told.items():
+        names = by_standing.get(standing)
+        if names:
+            parts.append(f"for {_listed(names, 'measurement') if every else _named(names)}, {said}")
+    text = "; ".join(parts) or "no trial has a value"
+    return text[:1].upper() + text[1:] + "."
+
+
+def _standing(scored: Scored, rivals: Sequence[Rival]) -> tuple[str, Rival]:
+    """Whether the model is best, level with a rival, or beaten; and the best rival."""
+    name = scored.measurement.name
+    first = min(rivals, key=lambda rival: rival.behind[name].value)
+    gap = first.behind[name]
+    low, high = (gap.value if math.isnan(end) else end for end in (gap.low, gap.high))
+    if high < 0:
+        return "beaten", first
+    return ("best" if low > 0 else "level"), first
 
 
 def _reservation(held_out: Mapping[str, Mapping[str, Any]], comparison: Comparison | None) -> str:
@@ -67,15 +114,20 @@ def _reservation(held_out: Mapping[str, Mapping[str, Any]], comparison: Comparis
 
 def in_words(manifest: Mapping[str, Any], comparison: Comparison | None) -> list[str]:
     """What to know before relying on the model, a sentence each."""
-    said = [] if comparison is None else _of_new_trials(comparison)
-    before = "" if comparison is None else "in training: "
-    return said + [f"{before}{sentence}" for sentence in manifest["verdict"]]
+    if comparison is None:
+        return list(manifest["verdict"])
+    said = _of_trials(comparison)
+    if not comparison.held_out:
+        return said + [f"in training: {sentence}" for sentence in manifest["verdict"]]
+    return said + [
+        sentence for sentence in manifest["verdict"] if not any(old in sentence for old in RETOLD)
+    ]
 
 
-def _of_new_trials(comparison: Comparison) -> list[str]:
-    said = []
+def _of_trials(comparison: Comparison) -> list[str]:
+    said = _against_rivals(comparison, best=False)
     for scored in comparison.measurements:
-        said += _of_measurement(scored)
+        said += _of_measurement(scored, comparison)
     apart = comparison.two_sample
     if apart.auc is None:
         said.append(f"whether virtual trials can be told from real ones {apart.note}")
@@ -85,29 +137,105 @@ def _of_new_trials(comparison: Comparison) -> list[str]:
         )
     counts = comparison.region_counts
     if counts["outside"]:
+        beyond = "what their judges had seen" if comparison.held_out else "the training data"
         said.append(
-            f"{counts['outside']:,} of {comparison.settings:,} settings lie outside the training "
-            "data, where the model guesses: see their scores apart"
+            f"{counts['outside']:,} of {comparison.settings:,} settings lie outside {beyond}, "
+            "where the model guesses: see their scores apart"
         )
     if comparison.known:
         said.append(
             f"{comparison.known:,} of {comparison.settings:,} settings are among those the model "
             "was trained on: scores there say nothing of new settings"
         )
-    return said
+    if comparison.learned_from and not comparison.rivals:
+        said.append("no simpler model was compared with")
+    elif not comparison.learned_from:
+        said.append(
+            "the model file keeps no trials, so that simpler models could not be compared with"
+        )
+    said += _against_rivals(comparison, best=True)
+    return said + [_of_usefulness(found) for found in comparison.usefulness]
 
 
-def _of_measurement(scored: Scored) -> list[str]:
+def _of_usefulness(found: Usefulness) -> str:
+    """What virtual trials are worth to those who would learn from them."""
+    gain = found.help
+    if gain.low > 0:
+        told = f"lower its error on real ones by {gain.value / found.real.value:.0%}"
+    elif gain.high < 0:
+        told = f"raise its error on real ones by {-gain.value / found.real.value:.0%}"
+    else:
+        told = "change its error on real ones by nothing that could be told from chance"
+    text = (
+        f"{found.measurement}: virtual trials added to the real ones that a regressor learns "
+        f"from {told}"
+    )
+    if found.worth is not None:
+        text += (
+            f"; alone they teach it as much as {found.worth:,} of {found.settings:,} real settings"
+        )
+    return text + "; they hold no information that the training trials do not"
+
+
+def _against_rivals(comparison: Comparison, *, best: bool) -> list[str]:
+    """Which simpler model comes closest, and what to do about it."""
+    if not comparison.rivals:
+        return []
+    return [
+        _against_rival(scored, comparison)
+        for scored in comparison.measurements
+        if scored.trials and (_standing(scored, comparison.rivals)[0] == "best") is best
+    ]
+
+
+def _against_rival(scored: Scored, comparison: Comparison) -> str:
+    name = scored.measurement.name
+    standing, rival = _standing(scored, comparison.rivals)
+    unit = _unit(scored)
+    gap, own = rival.behind[name], scored.model.value
+    share = f"{abs(gap.value) / own:.0%}" if own > 0 else f"{abs(gap.value):.3g}{unit}"
+    interval = (
+        "" if math.isnan(gap.low) else f", 90 % interval {gap.low:.3g} to {gap.high:.3g}{unit}"
+    )
+    score = f"{rival.measurements[_place(scored, comparison)].model.value:.4g} against {own:.4g}"
+    if standing == "beaten":
+        return (
+            f"{name}: {rival.name} does better: use it; the model is {share} behind "
+            f"({score}{unit}{interval})"
+        )
+    if standing == "level":
+        side = "ahead" if gap.value > 0 else "behind"
+        return (
+            f"{name}: {rival.name} does as well and is simpler: use it; the model is {share} "
+            f"{side} ({score}{unit}{interval})"
+        )
+    return (
+        f"{name}: the model is best; next comes {rival.name}, {share} behind "
+        f"({score}{unit}{interval})"
+    )
+
+
+def _unit(scored: Scored) -> str:
+    """With a blank before it, or nothing."""
+    return f" {scored.measurement.units}" if scored.measurement.units not in ("", "1") else ""
+
+
+def _place(scored: Scored, comparison: Comparison) -> int:
+    return comparison.measurements.index(scored)
+
+
+def _of_measurement(scored: Scored, comparison: Comparison) -> list[str]:
     name, said = scored.measurement.name, []
-    unit = f" {scored.measurement.units}" if scored.measurement.units not in ("", "1") else ""
+    unit = _unit(scored)
+    kind = "held-out trial" if comparison.held_out else "new trial"
     if not scored.trials:
-        return [f"{name}: no new trial has a value"]
+        return [f"{name}: no {kind} has a value"]
     if scored.trials < len(scored.compared.real):
         gone = len(scored.compared.real) - scored.trials
-        said.append(f"{name}: {gone:,} of {len(scored.compared.real):,} new trials have no value")
+        said.append(f"{name}: {gone:,} of {len(scored.compared.real):,} {kind}s have no value")
     if not _wins(scored):
         said.append(
-            f"{name}: ignoring the parameters does as well on the new trials "
+            f"{name}: ignoring the parameters does as well {_where(comparison)} "
             f"({scored.marginal.value:.4g} against {scored.model.value:.4g}{unit})"
         )
     if scored.coverage:
@@ -122,6 +250,10 @@ def _of_measurement(scored: Scored) -> list[str]:
     if ratio > FAR_OFF or ratio < 1 / FAR_OFF:
         said.append(f"{name}: virtual trials scatter {ratio:.2g} times as much as real replicates")
     bias = scored.bias
+    if math.isnan(scored.floor):
+        said.append(
+            f"{name}: no setting was repeated: how much of its spread is noise cannot be told"
+        )
     if (
         bias is not None
         and (bias.low > 0 or bias.high < 0)

@@ -25,11 +25,14 @@ class HeldOut:
         Scaled values, ``(draw, row, value)``.
     levels
         One-hot levels, ``(draw, row, level)``.
+    repeats
+        How many members held each trial out: as many runs of draws follow each other.
     """
 
     rows: NDArray[np.int64]
     values: Floats
     levels: Floats
+    repeats: int
 
 
 def held_out_draws(fit: Fit, blocks: Blocks, *, draws: int, max_rows: int, seed: int) -> HeldOut:
@@ -59,7 +62,7 @@ def held_out_draws(fit: Fit, blocks: Blocks, *, draws: int, max_rows: int, seed:
         for drawn_values, drawn_levels in _drawn(fit, blocks, each, seed + 1 + repeat):
             values.append(drawn_values[member, place])
             levels.append(drawn_levels[member, place])
-    return HeldOut(rows, np.stack(values), np.stack(levels))
+    return HeldOut(rows, np.stack(values), np.stack(levels), places.shape[1])
 
 
 def _places(fit: Fit, n: int) -> NDArray[np.int64]:

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from virtlab.evaluation.compared import Examples
 from virtlab.evaluation.matching import Array
-from virtlab.evaluation.scoring import Examples, Scored
+from virtlab.evaluation.scoring import Scored
 from virtlab.report.drawing import REAL, VIRTUAL, draw_svg, name_axes, short
 from virtlab.trials import Measurement
 

@@ -26,6 +26,12 @@ STRAYING = 1.5  # times the real scatter
 LEVELS = (0.5, 0.9)
 
 
+def draw_held_out(fit: Fit, blocks: Blocks, *, seed: int, effort: float = 1.0) -> HeldOut:
+    """Out-of-fold draws to assess, of a share of the trials where time is short."""
+    most = max_rows(blocks, DRAWS, effort)
+    return held_out_draws(fit, blocks, draws=DRAWS, max_rows=most, seed=seed)
+
+
 def assess(
     fit: Fit,
     blocks: Blocks,
@@ -34,6 +40,7 @@ def assess(
     seed: int,
     settings: Mapping[str, NDArray[Any]] | None = None,
     effort: float = 1.0,
+    held: HeldOut | None = None,
 ) -> dict[str, dict[str, Any]]:
     """Score every measurement on settings that the judging members never saw.
 
@@ -43,6 +50,8 @@ def assess(
         One value per trial of each parameter that is the total of a measurement.
     effort
         Share of the trials to judge on, where time is short.
+    held
+        What to judge, if it is drawn already.
 
     Returns
     -------
@@ -53,8 +62,7 @@ def assess(
         enough replicates), ``coverage_50`` and ``coverage_90`` and ``dispersion`` (stated over
         real scatter; None for a category), and ``trials``.
     """
-    most = max_rows(blocks, DRAWS, effort)
-    held = held_out_draws(fit, blocks, draws=DRAWS, max_rows=most, seed=seed)
+    held = held or draw_held_out(fit, blocks, seed=seed, effort=effort)
     rng = np.random.default_rng(seed)
     # The fold of a member's first shuffle: the baselines learn what that member learned.
     baselines = {

@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from numpy.typing import NDArray
 
 import virtlab
 from virtlab.config import Experiment
@@ -108,6 +110,8 @@ class Learned:
         Of each parameter.
     settings
         How many distinct ones there were.
+    kept
+        Trials and out-of-fold draws; see `keep_held_out`.
     """
 
     learnable: Learnable
@@ -116,6 +120,7 @@ class Learned:
     scores: dict[str, dict[str, Any]]
     relevance: dict[str, Any]
     settings: int
+    kept: dict[str, NDArray[Any]] = field(default_factory=dict)
 
     @property
     def score(self) -> float:
@@ -140,9 +145,10 @@ def learn(lesson: Lesson, parent: Parent | None, tell: Report) -> Learned:
     tell
         Called with progress from 0 to 1.
     """
-    from virtlab.training.assessment import assess
+    from virtlab.training.assessment import assess, draw_held_out
     from virtlab.training.blocks import make_blocks
     from virtlab.training.calibration import calibrate
+    from virtlab.training.keeping import keep_held_out
     from virtlab.training.relevance import find_relevance
 
     learnable, trials = lesson.learnable, lesson.data.trials
@@ -161,12 +167,23 @@ def learn(lesson: Lesson, parent: Parent | None, tell: Report) -> Learned:
     fitted, spread = calibrate(fitted, blocks, columns, seed=seed, effort=effort)
     tell(Progress("assessing", CALIBRATED, score))
     totals = settings_of(trials)
-    found = assess(fitted, blocks, columns, seed=seed, settings=totals, effort=effort)
+    held = draw_held_out(fitted, blocks, seed=seed, effort=effort)
+    found = assess(fitted, blocks, columns, seed=seed, settings=totals, effort=effort, held=held)
+    kept = keep_held_out(
+        held,
+        fitted,
+        blocks,
+        columns,
+        learnable.parameters,
+        {str(name): variable.values for name, variable in trials.variables.items()},
+        generators=lesson.experiment.model.generators,
+        seed=seed,
+    )
     relevance = {}
     if effort == 1:  # in haste, this can be missed best
         relevance = find_relevance(fitted, blocks, trials, learnable, lesson.experiment, seed)
     fitted = replace(fitted, weights=fitted.weights | fitted.whole)
-    return Learned(learnable, fitted, spread, found, relevance, settings)
+    return Learned(learnable, fitted, spread, found, relevance, settings, kept)
 
 
 @contextmanager

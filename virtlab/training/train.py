@@ -13,7 +13,7 @@ import numpy as np
 from virtlab.config import Experiment, read_experiment
 from virtlab.domain import feature_relevance, learn_domain
 from virtlab.errors import ConfigError, OutputError
-from virtlab.modelfile import GENERATOR, REFERENCE, WEIGHTS, pack_arrays, write_model
+from virtlab.modelfile import GENERATOR, HELD_OUT, REFERENCE, WEIGHTS, pack_arrays, write_model
 from virtlab.progress import Progress, Report
 from virtlab.simulation import Model, load
 from virtlab.training.checkpoint import checkpoint_path
@@ -164,6 +164,7 @@ def _learn(
             | {f"layout/{n}": value for n, value in layout_arrays(fitted.generator.layout).items()}
         ),
         REFERENCE: pack_arrays({"conditions": domain.reference}),
+        HELD_OUT: pack_arrays(learned.kept),
     }
     found = {"reach": domain.reach, "weights": domain.weights.tolist()}
     return _manifest(lesson, learned, told) | {"domain": found}, members

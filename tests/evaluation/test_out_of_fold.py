@@ -1,0 +1,107 @@
+import numpy as np
+import pytest
+
+from virtlab.errors import ModelFileError
+from virtlab.evaluation import evaluate
+
+
+def scored(evaluation, name="light"):
+    return {s.measurement.name: s for s in evaluation.comparison.measurements}[name]
+
+
+@pytest.fixture(scope="module")
+def held_out(kept_model):
+    """Evaluations without new trials, of right and wrong models that keep held-out draws."""
+    return {
+        "true": evaluate(kept_model()),
+        "shifted": evaluate(kept_model(shift=2.0)),
+        "marginal": evaluate(kept_model(marginal=True)),
+    }
+
+
+def test_without_new_trials_the_kept_ones_are_judged(held_out):
+    comparison = held_out["true"].comparison
+    assert comparison.held_out
+    assert comparison.trials == 200
+    assert comparison.settings == 50
+    assert "on held-out settings" in held_out["true"].headline
+
+
+@pytest.mark.parametrize("name", ["light", "clicks", "trace", "image", "state"])
+def test_true_draws_score_at_the_floor_and_those_of_any_setting_at_the_ceiling(held_out, name):
+    true = scored(held_out["true"], name)
+    assert true.model.low < 1.02 * true.floor
+    assert true.model.high > 0.98 * true.floor
+    assert true.model.value == pytest.approx(true.floor, rel=0.1)
+    marginal = scored(held_out["marginal"], name)
+    assert marginal.model.value == pytest.approx(marginal.marginal.value, rel=0.1)
+
+
+def test_whole_trials_score_at_the_floor_and_are_covered_jointly(held_out):
+    joint = held_out["true"].comparison.joint
+    assert joint.score.value == pytest.approx(joint.floor, rel=0.05)
+    assert joint.score.high < joint.marginal
+    assert [found.value for found in joint.coverage][4] == pytest.approx(0.5, abs=0.12)
+
+
+def test_a_shifted_model_loses_to_simpler_ones_and_is_told_so(held_out):
+    said = held_out["shifted"].verdict
+    assert any("light" in sentence and "does better: use it" in sentence for sentence in said)
+    assert "a simpler model does better" in held_out["shifted"].headline
+
+
+def test_nothing_simpler_beats_the_truth(held_out):
+    for rival in held_out["true"].comparison.rivals:
+        for name, gap in rival.behind.items():
+            assert gap.high > 0, (rival.name, name)
+        assert rival.joint_behind.value > 0
+
+
+def test_the_model_that_ignores_the_parameters_is_called_useless(held_out):
+    assert "not clearly better than ignoring the parameters" in held_out["marginal"].headline
+
+
+def test_rivals_learn_from_other_folds_alone(kept_model, monkeypatch):
+    from virtlab.evaluation import learners
+
+    seen = []
+
+    def spy(lesson, rng, memory):
+        draw = learners.nearest_settings(lesson, rng, memory)
+        seen.append((set(map(tuple, lesson.conditions)), asked := set()))
+
+        def spied(conditions, draws):
+            asked.update(map(tuple, conditions))
+            return draw(conditions, draws)
+
+        return spied
+
+    monkeypatch.setitem(learners.LEARNERS, "nearest settings", spy)
+    evaluate(kept_model(), rivals=["nearest settings"])
+    assert len(seen) == 5
+    assert all(learned and asked and not learned & asked for learned, asked in seen)
+
+
+def test_a_private_model_tells_what_its_file_says(model):
+    found = evaluate(model)
+    assert found.comparison is None
+    assert found.to_dict()["held_out_trials"] is None
+
+
+def test_kept_trials_that_do_not_fit_are_refused(kept_model):
+    model = kept_model()
+    arrays = model.file.arrays("held_out.safetensors")
+    arrays["setting"] = arrays["setting"] + 1000
+    model.file.arrays = lambda _name: arrays
+    with pytest.raises(ModelFileError, match="does not fit the rest"):
+        evaluate(model)
+
+
+def test_missing_values_drop_out(kept_model):
+    model = kept_model()
+    arrays = model.file.arrays("held_out.safetensors")
+    arrays["seen/0"] = np.arange(200)[:, None] % 4 > 0
+    model.file.arrays = lambda _name: arrays
+    found = scored(evaluate(model, rivals=["quantile forest"]))
+    assert found.trials == 150
+    assert found.model.value == pytest.approx(found.floor, rel=0.1)

@@ -1,0 +1,57 @@
+"""One measurement's real trials and what their virtual ones came to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from virtlab.evaluation.matching import Array
+from virtlab.trials import Measurement
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Real and virtual trials at one setting, ``(trial, value)``."""
+
+    setting: dict[str, Any]
+    real: Array
+    virtual: Array
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One measurement's real trials and what their virtual ones came to.
+
+    Parameters
+    ----------
+    real, one
+        In numbers, and one virtual trial for each, ``(trial, value)``.
+    setting, weight
+        Which setting each trial belongs to, and how much it counts.
+    score, marginal
+        Energy score of the model and of resampling the trials, ``(trial,)``.
+    rank
+        Of each real value among its draws, ``(trial, value)``.
+    mean, variance
+        Of the draws at each setting, ``(setting, value)``.
+    quantiles
+        5, 50 and 95 %, ``(setting, quantile, value)``.
+    examples
+        A few settings to show.
+    """
+
+    measurement: Measurement
+    real: Array
+    setting: NDArray[np.int64]
+    weight: Array
+    score: Array
+    marginal: Array
+    rank: Array
+    one: Array
+    mean: Array
+    variance: Array
+    quantiles: Array
+    examples: tuple[Examples, ...]
