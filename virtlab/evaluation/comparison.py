@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -111,7 +111,7 @@ def compare(
     tell = report or (lambda _part: None)
     if trials is None:
         case = held_out_case(read_held_out(model))
-        far = _gaps(case, float(model.manifest["domain"]["reach"]))
+        far = _gaps(model, case)
     else:
         case = new_case(model, trials)
         far = model.domain.distance(case.matched.conditions)
@@ -159,18 +159,16 @@ def compare(
     )
 
 
-def _gaps(case: Case, reach: float) -> NDArray[np.float64]:
-    """Distance of each held-out setting to those that its judges had seen, in units of `reach`."""
-    from sklearn.neighbors import NearestNeighbors
-
+def _gaps(model: Model, case: Case) -> NDArray[np.float64]:
+    """Distance of each held-out setting to those that its judges had seen."""
     assert case.material is not None
+    conditions, fold = case.material.trials.conditions, case.material.fold
     found = np.zeros(len(case.matched.conditions))
-    for fold in np.unique(case.material.judged_fold):
-        here = case.material.judged_fold == fold
-        others = case.material.trials.conditions[case.material.fold != fold]
-        nearest = NearestNeighbors(n_neighbors=1).fit(others)
-        found[here] = nearest.kneighbors(case.matched.conditions[here])[0][:, 0]
-    return found / reach if reach > 0 else np.where(found > 0, np.inf, 0.0)
+    for each in np.unique(case.material.judged_fold):
+        here = case.material.judged_fold == each
+        seen = replace(model.domain, reference=conditions[fold != each])
+        found[here] = seen.distance(case.matched.conditions[here])
+    return found
 
 
 def _collect(
