@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from virtlab.errors import DataError, ModelFileError
+from virtlab.evaluation.audit import MEMORISES, SOME, Audit, audit
 from virtlab.evaluation.comparison import Comparison, compare
-from virtlab.evaluation.heldout import is_kept
-from virtlab.evaluation.matching import where_from
+from virtlab.evaluation.heldout import is_kept, read_held_out
+from virtlab.evaluation.matching import match_trials, where_from
 from virtlab.evaluation.rivals import CHEAP
+from virtlab.evaluation.sensitivity import Sensitivity, sense
 from virtlab.evaluation.tables import aligned, as_number, as_share, comparison_dict, score_table
 from virtlab.evaluation.wording import headline, in_words
+from virtlab.modelfile import GENERATOR
 from virtlab.simulation.remarks import remarks
 from virtlab.trials import TRIAL
 
@@ -36,6 +39,10 @@ class Evaluation:
         Of the new trials; None without any.
     comparison
         Virtual beside new real trials, or held-out ones; None without any.
+    audit
+        Whether training trials are repeated.
+    sensitivity
+        Which parameter drives which measurement; None where there is no generator to ask.
     """
 
     name: str
@@ -43,6 +50,8 @@ class Evaluation:
     manifest: Mapping[str, Any]
     data_digest: str | None = None
     comparison: Comparison | None = None
+    audit: Audit | None = None
+    sensitivity: Sensitivity | None = None
 
     @property
     def headline(self) -> str:
@@ -52,7 +61,10 @@ class Evaluation:
     @property
     def verdict(self) -> list[str]:
         """The verdict in full, a sentence each; the bad first."""
-        return in_words(self.manifest, self.comparison)
+        said = in_words(self.manifest, self.comparison)
+        if self.audit is not None and self.audit.verdict in (SOME, MEMORISES):
+            said.insert(0, self.audit.words)
+        return said
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -74,6 +86,8 @@ class Evaluation:
         if self.comparison is not None:
             key = "held_out_trials" if self.comparison.held_out else "data"
             found[key] = comparison_dict(self.comparison) | {"sha256": self.data_digest}
+        found["audit"] = None if self.audit is None else asdict(self.audit)
+        found["sensitivity"] = None if self.sensitivity is None else self.sensitivity.to_dict()
         return found
 
     def lines(self) -> list[str]:
@@ -130,6 +144,11 @@ def evaluate(
         The model file does not say how well it does.
     """
     digest, comparison = None, None
+
+    def told(part: float) -> None:
+        if report is not None:
+            report(0.85 * part)
+
     if trials is not None:
         from virtlab.storage import data_digest
 
@@ -142,10 +161,21 @@ def evaluate(
                 "on them would flatter it: name an experiment.toml with other trials, or leave "
                 "--data away to see the scores on held-out settings"
             )
-        comparison = compare(model, trials, report, rivals)
+        comparison = compare(model, trials, told, rivals)
     elif is_kept(model):
-        comparison = compare(model, None, report, rivals)
-    found = Evaluation(model.file.path.name, model.file.digest, model.manifest, digest, comparison)
+        comparison = compare(model, None, told, rivals)
+    looked = _audit(model, trials)
+    has_generator = GENERATOR in model.manifest.get("members", {})
+    sensed = sense(model) if has_generator else None
+    found = Evaluation(
+        model.file.path.name,
+        model.file.digest,
+        model.manifest,
+        digest,
+        comparison,
+        looked,
+        sensed,
+    )
     try:
         found.lines()
         found.to_dict()
@@ -154,6 +184,14 @@ def evaluate(
             f"{model.file.path}: its manifest.json lacks or garbles {error}; train again"
         ) from error
     return found
+
+
+def _audit(model: Model, trials: xr.Dataset | None) -> Audit | None:
+    """Look for training trials among virtual ones; None where the model file keeps none."""
+    if not is_kept(model):
+        return None
+    new = None if trials is None else match_trials(model, trials)
+    return audit(model, read_held_out(model).matched, new)
 
 
 def _held_out_table(manifest: Mapping[str, Any]) -> list[str]:
