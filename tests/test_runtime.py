@@ -27,8 +27,7 @@ def runtime(generator):
 def parameters(runtime):
     """The settings' part of 20 settings."""
     rng = np.random.default_rng(0)
-    width = runtime._setting.get_input_details()["conditions"]["shape"][1]
-    return runtime.setting_part(rng.standard_normal((20, width)).astype(np.float32))
+    return runtime.setting_part(rng.standard_normal((20, runtime.features)).astype(np.float32))
 
 
 def draw(runtime, parameters, *runs, seed=3):
@@ -48,8 +47,8 @@ def test_shapes_are_what_the_generator_says(runtime, parameters):
 
 
 def test_settings_come_out_alike_alone_and_together(runtime):
-    width = runtime._setting.get_input_details()["conditions"]["shape"][1]
-    conditions = np.random.default_rng(1).standard_normal((37, width)).astype(np.float32)
+    rng = np.random.default_rng(1)
+    conditions = rng.standard_normal((37, runtime.features)).astype(np.float32)
     together = runtime.setting_part(conditions)
     for at in (0, 15, 16, 36):
         alone = runtime.setting_part(conditions[at : at + 1])

@@ -9,10 +9,12 @@ first ten of a thousand. Arithmetic runs on a fixed number of rows, padded, for 
 from __future__ import annotations
 
 import hashlib
+import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,8 +23,10 @@ from virtlab.errors import ModelFileError
 
 Floats = NDArray[np.float32]
 
-BLOCK = 1024  # trials of one setting that share a counter
-ROWS_AT_ONCE = 65_536  # trials whose latents are held in memory together
+BLOCK = 1024  # trials of one setting that share a counter, at most
+BLOCK_LATENTS = 2**22  # and so many latents: some images have a million
+ROWS_AT_ONCE = 65_536  # trials that are drawn together, at most
+NUMBERS_AT_ONCE = 2**21  # and so many latents and values, since each thread holds them in memory
 _UNIFORM, _NORMAL = 0, 1
 
 
@@ -57,26 +61,56 @@ def member_of(key: int, trial: NDArray[np.int64], members: int) -> NDArray[np.in
     return ((trial + key % members) % members).astype(np.int16)
 
 
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class _Runners(NamedTuple):
+    """The two functions of a loaded generator."""
+
+    setting: Any
+    trial: Any
+
+
 class Runtime:
-    """An exported generator, ready to run."""
+    """An exported generator, ready to run; threads may share it.
 
-    def __init__(self, generator: bytes, threads: int | None = None) -> None:
-        from ai_edge_litert.interpreter import Interpreter
+    Parameters
+    ----------
+    generator
+        From `virtlab.gan.export`.
+    threads
+        Of the arithmetic within a call. One is best where calls run side by side.
+    """
 
-        try:
-            self._interpreter = Interpreter(
-                model_content=generator, num_threads=threads or os.cpu_count() or 1
-            )
-            self._setting = self._interpreter.get_signature_runner("setting")
-            self._trial = self._interpreter.get_signature_runner("trial")
-        except (ValueError, RuntimeError) as error:
-            raise ModelFileError(f"the generator cannot be loaded: {error}") from error
-        inputs, outputs = self._trial.get_input_details(), self._trial.get_output_details()
+    def __init__(self, generator: bytes, threads: int = 1) -> None:
+        self._generator, self._threads = generator, threads
+        self._idle: list[_Runners] = []
+        with self._runners() as runners:
+            inputs, outputs = runners.trial.get_input_details(), runners.trial.get_output_details()
+            conditions = runners.setting.get_input_details()["conditions"]
         self.members, self._rows, self._uniforms = (int(n) for n in inputs["uniform"]["shape"])
         self._normals = int(inputs["normal"]["shape"][-1])
-        self._setting_rows = int(self._setting.get_input_details()["conditions"]["shape"][0])
+        self._setting_rows, self.features = (int(n) for n in conditions["shape"])
         self.values = int(outputs["values"]["shape"][-1])
         self.levels = int(outputs["levels"]["shape"][-1]) if "levels" in outputs else 0
+        latents = self._uniforms + self._normals
+        self.block = max(1, min(BLOCK, BLOCK_LATENTS // latents))
+        # Whole blocks of all members, so that no call is padded.
+        whole = math.lcm(self.block, self.members * self._rows)
+        most = min(ROWS_AT_ONCE, NUMBERS_AT_ONCE // (latents + 2 * self.values))
+        self.rows = max(self.block, most // whole * whole or most)
+
+    @contextmanager
+    def _runners(self) -> Iterator[_Runners]:
+        """Lend an interpreter, which serves one thread at a time; loaded where none is idle."""
+        try:
+            lent = self._idle.pop()
+        except IndexError:
+            lent = _load(self._generator, self._threads)
+        yield lent
+        self._idle.append(lent)
 
     def setting_part(self, conditions: Floats) -> Floats:
         """What depends on the settings alone, ``(member, setting, parameter)``."""
@@ -85,7 +119,9 @@ class Runtime:
             rows = conditions[start : start + self._setting_rows]
             padded = np.zeros((self._setting_rows, conditions.shape[1]), np.float32)
             padded[: len(rows)] = rows
-            pieces.append(self._setting(conditions=padded)["parameters"][:, : len(rows)])
+            with self._runners() as runners:
+                found = runners.setting(conditions=padded)["parameters"]
+            pieces.append(found[:, : len(rows)])
         return np.concatenate(pieces, axis=1)
 
     def draw(self, parameters: Floats, runs: list[Trials], seed: int) -> tuple[Floats, Floats]:
@@ -96,7 +132,7 @@ class Runtime:
         parameters
             From `setting_part`.
         runs
-            Which trials, at most `ROWS_AT_ONCE` in all to bound memory.
+            Which trials, each run within one block; at most `rows` in all to bound memory.
         seed
             0 to 2^63 - 1.
 
@@ -122,7 +158,7 @@ class Runtime:
 
     def _latents(self, run: Trials, seed: int) -> tuple[Floats, Floats]:
         """Latents of one run, cut from its block's two streams."""
-        block, skip = divmod(run.first, BLOCK)
+        block, skip = divmod(run.first, self.block)
         rows = skip + run.count
         uniform = _stream(seed, run.key, block, _UNIFORM)
         normal = _stream(seed, run.key, block, _NORMAL)
@@ -149,16 +185,27 @@ class Runtime:
             here = [rows[start : start + self._rows] for rows in rows_of]
             for m, rows in enumerate(here):
                 index[m, : len(rows)] = rows
-            found = self._trial(
-                parameters=parameters[who, setting[index]],
-                uniform=uniform[index],
-                normal=normal[index],
-            )
+            with self._runners() as runners:
+                found = runners.trial(
+                    parameters=parameters[who, setting[index]],
+                    uniform=uniform[index],
+                    normal=normal[index],
+                )
             for m, rows in enumerate(here):
                 values[rows] = found["values"][m, : len(rows)]
                 if self.levels:
                     levels[rows] = found["levels"][m, : len(rows)]
         return values, levels
+
+
+def _load(generator: bytes, threads: int) -> _Runners:
+    from ai_edge_litert.interpreter import Interpreter
+
+    try:
+        loaded = Interpreter(model_content=generator, num_threads=threads)
+        return _Runners(*(loaded.get_signature_runner(name) for name in ("setting", "trial")))
+    except (ValueError, RuntimeError) as error:
+        raise ModelFileError(f"the generator cannot be loaded: {error}") from error
 
 
 def _stream(seed: int, key: int, block: int, which: int) -> np.random.Generator:

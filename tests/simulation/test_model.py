@@ -71,12 +71,10 @@ def test_setting_is_the_same_alone_and_in_a_grid_in_any_order(simulate):
             assert_same(alone, back.sel(at))
 
 
-def test_portions_do_not_show(simulate, monkeypatch):
-    from virtlab.simulation import drawing
-
+def test_portions_do_not_show(simulate, tiny, monkeypatch):
     settings = {"power": np.linspace(1, 9, 30), "material": ["glass", "steel"]}
     whole = simulate(settings, trials=20)
-    monkeypatch.setattr(drawing, "ROWS_AT_ONCE", 70)
+    monkeypatch.setattr(tiny.runtime, "rows", 70)
     assert whole.identical(simulate(settings, trials=20))
 
 

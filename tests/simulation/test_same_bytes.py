@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from virtlab.modelfile import GENERATOR
 from virtlab.runtime import BLOCK, Runtime
-from virtlab.simulation import drawing, load
+from virtlab.simulation import load
 
 POWERS = st.lists(st.floats(0.5, 19.5), min_size=1, max_size=6, unique=True)
 MATERIALS = st.permutations(["glass", "steel"]).flatmap(
@@ -54,7 +54,7 @@ def test_how_trials_are_grouped_for_the_arithmetic_decides_no_byte(
 
     whole = drawn()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(drawing, "ROWS_AT_ONCE", rows)
+        patch.setattr(tiny.runtime, "rows", rows)
         assert bytes_of(drawn()) == bytes_of(whole)
 
 

@@ -10,7 +10,6 @@ import pytest
 import xarray as xr
 
 from virtlab.errors import ConfigError, OutputError
-from virtlab.storage import output
 from virtlab.storage.output import check_output, write_virtual_trials
 
 SUFFIXES = [".nc", ".zarr"]
@@ -121,14 +120,6 @@ def test_a_flipped_bit_in_a_zarr_chunk_is_noticed(virtual, tmp_path):
     chunk.write_bytes(content)
     with pytest.raises(ValueError, match="checksum"):
         xr.open_dataset(store, engine="zarr", consolidated=False)["yield"].load()
-
-
-def test_chunks_are_bounded_and_keep_trials_together():
-    variable = xr.Variable(("n", "theta", "trial"), np.zeros((10, 100, 1000), "f4"))
-    assert output._chunks(variable, 2**20) == (2, 100, 1000)
-    assert output._chunks(variable, 2**12) == (1, 1, 1000)
-    assert output._chunks(variable, 2**10) == (1, 1, 256)
-    assert output._chunks(variable, 2**30) == (10, 100, 1000)
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
@@ -246,7 +237,7 @@ def test_old_store_comes_back_when_the_new_one_cannot_be_moved(virtual, tmp_path
     rename, before = Path.rename, digest(path)
 
     def refuse_new(source, target):
-        if ".partial-" in source.name:
+        if ".unfinished" in source.name:
             raise OSError(5, "Input/output error")
         return rename(source, target)
 

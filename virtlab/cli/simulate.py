@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path),
     help="Where to write, .nc or .zarr; wins over PARAMS.",
 )
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Wins over PARAMS.")
@@ -29,16 +28,20 @@ if TYPE_CHECKING:
 @click.option("--dry-run", is_flag=True, help="Only say how much would be simulated.")
 @click.option("--force", is_flag=True, help="Replace an output that is there.")
 @click.option("--strict", is_flag=True, help="Refuse settings outside the training data.")
+@click.option(
+    "--resume", is_flag=True, help="Zarr: go on where a run was interrupted, and be interruptible."
+)
 @as_json_option
 @quiet_option
 def simulate(
     params: Path,
-    output: Path | None,
+    output: str | None,
     seed: int | None,
     trials: int | None,
     dry_run: bool,
     force: bool,
     strict: bool,
+    resume: bool,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -63,6 +66,7 @@ def simulate(
             trials=trials,
             force=force,
             strict=strict,
+            resume=resume,
             report=report,
         )
     emit(summary.to_dict(), summary.lines(), as_json=as_json)
@@ -72,4 +76,10 @@ def _emit_plan(planned: Plan, *, as_json: bool) -> None:
     from dataclasses import asdict
 
     data = asdict(planned)
-    emit(data, fields(data | {"bytes": size(planned.bytes)}), as_json=as_json)
+    free = planned.free_bytes
+    shown = {
+        "bytes": size(planned.bytes),
+        "file_bytes": f"about {size(planned.file_bytes)}",
+        "free_bytes": "unknown" if free is None else size(free),
+    }
+    emit(data, fields(data | shown), as_json=as_json)

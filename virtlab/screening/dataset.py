@@ -63,7 +63,7 @@ def make_dataset(
     """
     import xarray as xr
 
-    from virtlab.simulation.dataset import provenance
+    from virtlab.simulation.labels import provenance
 
     order, ranked = rank(objective, findings)
     place = np.zeros(len(order), np.int64)

@@ -1,8 +1,10 @@
-"""Draws virtual trials of a design, some ten thousand at a time."""
+"""Draws virtual trials of a design, some ten thousand at a time, on all cores."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,11 +15,14 @@ from virtlab.conditioning import Settings
 from virtlab.design import Design
 from virtlab.domain import verdicts
 from virtlab.errors import ConfigError
-from virtlab.runtime import BLOCK, ROWS_AT_ONCE, Trials, member_of, setting_key
+from virtlab.runtime import Trials, cores, member_of, setting_key
 from virtlab.scaling import Column
 
 if TYPE_CHECKING:
     from virtlab.simulation.model import Model
+
+MEMBER = "member"
+MOST_TRIALS = 10**9
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,109 @@ class Drawn:
     domain_distance: NDArray[np.float64]
 
 
+class Drawer:
+    """Draws any settings and trials of a design.
+
+    Parameters
+    ----------
+    model, design
+        What draws, and where.
+    seed
+        0 to 2^63 - 1.
+    pool
+        Threads to share the work with; None: this thread alone.
+
+    Raises
+    ------
+    ConfigError
+        `seed` is no whole number, or out of range.
+    """
+
+    def __init__(
+        self, model: Model, design: Design, *, seed: int, pool: Executor | None = None
+    ) -> None:
+        check_whole("seed", seed, 0, 2**63 - 1)
+        self._model, self._design, self._seed, self._pool = model, design, seed, pool
+
+    def draw(
+        self,
+        settings: range,
+        trials: range,
+        report: Callable[[float], None] | None = None,
+    ) -> dict[str, NDArray[Any]]:
+        """Draw a rectangle of settings and trials.
+
+        Returns
+        -------
+        dict
+            ``(setting, trial, *own dims)`` by measurement, categories as codes; ``member``,
+            ``(setting, trial)``.
+        """
+        chosen = {
+            name: values[settings.start : settings.stop]
+            for name, values in self._design.settings.items()
+        }
+        keys, conditions = setting_keys(chosen), self._model.conditions(chosen)
+        count = len(trials)
+        found: dict[str, NDArray[Any]] = {
+            column.measurement.name: np.empty(
+                (len(settings), count, *column.measurement.shape), drawn_dtype(column)
+            )
+            for column in self._model.columns
+        }
+
+        def work(runs: list[Trials]) -> int:
+            return self._place(runs, trials.start, conditions, chosen, found)
+
+        portions = _portions(keys, trials, self._model.runtime.rows, self._model.runtime.block)
+        done = 0
+        for rows in map(work, portions) if self._pool is None else self._pool.map(work, portions):
+            done += rows
+            if report is not None:
+                report(done / (len(settings) * count))
+        who, members = np.arange(trials.start, trials.stop), self._model.runtime.members
+        found[MEMBER] = np.stack([member_of(key, who, members) for key in keys])
+        return found
+
+    def _place(
+        self,
+        runs: list[Trials],
+        begin: int,
+        conditions: NDArray[np.float32],
+        settings: Settings,
+        found: dict[str, NDArray[Any]],
+    ) -> int:
+        """Draw a portion, scale it back and put it where it belongs; how many trials it has."""
+        # The settings' part is computed for the settings of this portion alone: for a large
+        # design it would otherwise outgrow the trials themselves.
+        first = runs[0].setting
+        runtime = self._model.runtime
+        parameters = runtime.setting_part(conditions[first : runs[-1].setting + 1])
+        local = [Trials(run.setting - first, run.key, run.first, run.count) for run in runs]
+        values, levels = runtime.draw(parameters, local, self._seed)
+        setting = np.repeat([run.setting for run in runs], [run.count for run in runs])
+        own = {name: chosen[setting] for name, chosen in settings.items()}
+        at = level = 0
+        for column in self._model.columns:
+            codes = None
+            if column.levels:
+                codes = levels[:, level : level + column.levels].argmax(axis=1)
+                level += column.levels
+            if column.measurement.kind == "categorical":
+                made = codes
+            else:
+                totals = column.totals(own, len(setting))
+                made = column.scale_up(values[:, at : at + column.values], codes, totals)
+                at += column.values
+            assert made is not None
+            target, row = found[column.measurement.name], 0
+            for run in runs:
+                here = slice(run.first - begin, run.first - begin + run.count)
+                target[run.setting, here] = made[row : row + run.count]
+                row += run.count
+        return len(setting)
+
+
 def draw(
     model: Model,
     design: Design,
@@ -48,100 +156,93 @@ def draw(
     seed: int,
     report: Callable[[float], None] | None = None,
 ) -> Drawn:
-    """Draw `trials` virtual trials at every setting of a design.
+    """Draw `trials` virtual trials at every setting of a design, in memory.
 
     Raises
     ------
     ConfigError
         `trials` or `seed` is no whole number, or out of range.
     """
-    _check_whole("trials", trials, 1, 10**9)
-    _check_whole("seed", seed, 0, 2**63 - 1)
-    conditions = model.conditions(design.settings)
-    keys = setting_keys(design)
-    measurements: dict[str, NDArray[Any]] = {
-        column.measurement.name: np.empty(
-            (design.size, trials, *column.measurement.shape), dtype_of(column)
-        )
-        for column in model.columns
-    }
-    done = 0
-    for runs in _portions(keys, trials):
-        # The settings' part is computed for the settings of this portion alone: for a large
-        # design it would otherwise outgrow the trials themselves.
-        first = runs[0].setting
-        parameters = model.runtime.setting_part(conditions[first : runs[-1].setting + 1])
-        local = [Trials(run.setting - first, run.key, run.first, run.count) for run in runs]
-        values, levels = model.runtime.draw(parameters, local, seed)
-        _place(model.columns, runs, values, levels, design.settings, measurements)
-        done += len(values)
-        if report is not None:
-            report(done / (design.size * trials))
-    distance, count = model.domain.distance(conditions), model.runtime.members
+    check_whole("trials", trials, 1, MOST_TRIALS)
+    with threads() as pool:
+        drawer = Drawer(model, design, seed=seed, pool=pool)
+        found = drawer.draw(range(design.size), range(trials), report)
+    distance = model.domain.distance(model.conditions(design.settings))
     return Drawn(
-        measurements=measurements,
-        member=np.stack([member_of(key, np.arange(trials), count) for key in keys]),
+        measurements={
+            column.measurement.name: decoded(column, found[column.measurement.name])
+            for column in model.columns
+        },
+        member=found[MEMBER],
         domain=verdicts(distance),
         domain_distance=distance,
     )
 
 
-def _check_whole(name: str, value: object, low: int, high: int) -> None:
+@contextmanager
+def threads() -> Iterator[Executor]:
+    """One thread per core; what they have not begun when something fails is never done."""
+    pool = ThreadPoolExecutor(cores())
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def decoded(column: Column, values: NDArray[Any]) -> NDArray[Any]:
+    """Codes of categories as text; all else as it is."""
+    if column.measurement.kind != "categorical":
+        return values
+    named: NDArray[Any] = np.array(column.measurement.categories, dtype=object)[values]
+    return named
+
+
+def check_whole(name: str, value: object, low: int, high: int) -> None:
+    """Refuse what is no whole number between two others."""
     whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
     if not whole or not low <= value <= high:  # type: ignore[operator]
         raise ConfigError(f"{name}: expected a whole number from {low} to {high}, found {value!r}")
 
 
-def setting_keys(design: Design) -> list[int]:
+def setting_keys(settings: Settings) -> list[int]:
     """One key per setting, from its values alone."""
-    names = list(design.settings)
-    columns = [design.settings[name].tolist() for name in names]
+    names = list(settings)
+    # 0.0 and -0.0 are one setting.
+    columns = [
+        (values if values.dtype == object else values + 0.0).tolist()
+        for values in settings.values()
+    ]
     return [setting_key(dict(zip(names, row, strict=True))) for row in zip(*columns, strict=True)]
 
 
-def dtype_of(column: Column) -> type:
-    """What a measurement is stored as."""
-    kinds = {"categorical": object, "count": np.int64}
-    return kinds.get(column.measurement.kind, np.float64 if column.double else np.float32)
+def dtype_of(column: Column) -> np.dtype[Any]:
+    """What a measurement is to whoever reads it."""
+    kinds: dict[str, type] = {"categorical": object, "count": np.int64}
+    return np.dtype(kinds.get(column.measurement.kind, np.float64 if column.double else np.float32))
 
 
-def _portions(keys: list[int], trials: int) -> Iterator[list[Trials]]:
-    """Runs of trials, block by block, in portions that fit into memory."""
+def drawn_dtype(column: Column) -> np.dtype[Any]:
+    """What a measurement is drawn as: categories as codes."""
+    if column.measurement.kind != "categorical":
+        return dtype_of(column)
+    return np.min_scalar_type(-len(column.measurement.categories))
+
+
+def _portions(
+    keys: Sequence[int], trials: range, rows_at_once: int, block: int
+) -> Iterator[list[Trials]]:
+    """Runs of trials, each within one block, in portions that fit into memory."""
     runs: list[Trials] = []
     rows = 0
     for setting, key in enumerate(keys):
-        for first in range(0, trials, BLOCK):
-            count = min(BLOCK, trials - first)
-            if runs and rows + count > ROWS_AT_ONCE:
+        first = trials.start
+        while first < trials.stop:
+            count = min(trials.stop, (first // block + 1) * block) - first
+            if runs and rows + count > rows_at_once:
                 yield runs
                 runs, rows = [], 0
             runs.append(Trials(setting, key, first, count))
             rows += count
+            first += count
     if runs:
         yield runs
-
-
-def _place(
-    columns: tuple[Column, ...],
-    runs: list[Trials],
-    values: NDArray[np.float32],
-    levels: NDArray[np.float32],
-    settings: Settings,
-    measurements: dict[str, NDArray[Any]],
-) -> None:
-    """Scale a portion back and put it where it belongs."""
-    setting = np.repeat([run.setting for run in runs], [run.count for run in runs])
-    own = {name: chosen[setting] for name, chosen in settings.items()}
-    at = level = 0
-    for column in columns:
-        codes = None
-        if column.levels:
-            codes = levels[:, level : level + column.levels].argmax(axis=1)
-            level += column.levels
-        totals = column.totals(own, len(setting))
-        made = column.scale_up(values[:, at : at + column.values], codes, totals)
-        at += column.values
-        target, row = measurements[column.measurement.name], 0
-        for run in runs:
-            target[run.setting, run.first : run.first + run.count] = made[row : row + run.count]
-            row += run.count

@@ -137,7 +137,8 @@ class Model:
             Settings lie outside the data, and `strict` was asked for.
         """
         from virtlab.simulation.dataset import make_dataset
-        from virtlab.simulation.drawing import draw
+        from virtlab.simulation.drawing import MEMBER, draw
+        from virtlab.simulation.labels import make_template
         from virtlab.simulation.outside import refuse_outside
 
         design = (
@@ -145,7 +146,9 @@ class Model:
         )
         if strict:
             refuse_outside(design, self.domain.distance(self.conditions(design.settings)))
-        return make_dataset(self, design, draw(self, design, trials=trials, seed=seed), seed=seed)
+        drawn = draw(self, design, trials=trials, seed=seed)
+        template = make_template(self, design, trials=trials, seed=seed)
+        return make_dataset(template, drawn.measurements | {MEMBER: drawn.member})
 
     def summary(self) -> str:
         """What it was trained on, its held-out scores and their verdict, as text."""

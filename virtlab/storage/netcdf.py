@@ -1,0 +1,237 @@
+"""Writes virtual trials to NetCDF-4 region by region, straight through h5netcdf.
+
+HDF5 on a full disk can crash the process. So it never sees the disk: what it writes goes through
+`Disk`, which keeps the first error to itself, and the file is made beside its place and renamed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import zlib
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Executor, Future
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from virtlab.storage.disk import Disk, sync
+from virtlab.storage.template import Region, Template, Variable, chunk_of
+
+if TYPE_CHECKING:
+    import h5py
+
+CHUNK = 2**20  # HDF5's chunk cache holds 1 MiB
+LEVEL = 1  # of deflate
+FILTERS: dict[str, Any] = {"compression": "gzip", "compression_opts": LEVEL, "shuffle": True}
+LOOK, WORTH = 4096, 0.97  # bytes of a plane to try, and what they must shrink to
+
+Encoded = tuple[tuple[int, ...], bytes]
+"""Where a chunk begins, and its bytes."""
+
+
+class NetcdfWriter:
+    """A NetCDF-4 file that appears when it is whole; see `virtlab.storage.output.Writer`.
+
+    Parameters
+    ----------
+    path
+        Where it will be.
+    template
+        What it will hold.
+    """
+
+    def __init__(self, path: Path, template: Template) -> None:
+        self._path, self._template = path, template
+        self._partial = path.with_name(f".{path.name}.partial-{secrets.token_hex(4)}")
+        self._disk = Disk(self._partial)
+        try:
+            self._hdf5 = timeless_hdf5(self._disk)
+            self._targets = _skeleton(self._hdf5, template)
+        except BaseException:
+            self.abort()
+            raise
+
+    def holds(self, region: Region) -> bool:  # noqa: ARG002 - a new file holds nothing
+        """Whether a region is there already."""
+        return False
+
+    def begin(self, region: Region, values: Mapping[str, NDArray[Any]], pool: Executor) -> Any:
+        """Compress a region's chunks in the threads of `pool`."""
+        found: list[tuple[str, Future[Encoded]]] = []
+        for name, variable in self._template.drawn.items():
+            chunks = self._targets[name].chunks
+            whole = bytes_of(values[name], variable)
+            first = [part.start for part in region] + [0] * (whole.ndim - len(region))
+            for start, piece in _pieces(whole, chunks):
+                begin = tuple(map(sum, zip(first, start, strict=True)))
+                found.append((name, pool.submit(_encoded, piece, chunks, begin)))
+        return found
+
+    def finish(self, begun: Any) -> None:
+        """Write a region's chunks.
+
+        Raises
+        ------
+        OSError
+            The disk is full or fails.
+        """
+        for name, future in begun:
+            begin, content = future.result()
+            self._targets[name].id.write_direct_chunk(begin, content)
+            if self._disk.error is not None:
+                raise self._disk.error
+
+    def commit(self) -> None:
+        """Close the file and move it into place."""
+        try:
+            self._hdf5.close()
+            self._disk.close(keep=True)
+            self._partial.replace(self._path)
+        except BaseException:
+            self._partial.unlink(missing_ok=True)
+            raise
+        sync(self._path.parent)
+
+    def abort(self) -> None:
+        """Leave nothing behind."""
+        self._disk.error = self._disk.error or OSError("given up")
+        with contextlib.suppress(Exception):
+            self._hdf5.close()
+        with contextlib.suppress(OSError):
+            self._disk.close(keep=False)
+        self._partial.unlink(missing_ok=True)
+
+
+def timeless_hdf5(target: Any) -> h5py.File:
+    """Open a new HDF5 file whose root group, unlike h5py's own, holds no clock times."""
+    import h5py
+
+    creation = h5py.h5p.create(h5py.h5p.FILE_CREATE)
+    creation.set_obj_track_times(False)
+    by_creation = h5py.h5p.CRT_ORDER_TRACKED | h5py.h5p.CRT_ORDER_INDEXED
+    creation.set_link_creation_order(by_creation)  # netCDF-4 asks for both
+    creation.set_attr_creation_order(by_creation)
+    access = h5py.h5p.create(h5py.h5p.FILE_ACCESS)
+    access.set_fclose_degree(h5py.h5f.CLOSE_STRONG)
+    access.set_libver_bounds(h5py.h5f.LIBVER_EARLIEST, h5py.h5f.LIBVER_V18)
+    access.set_fileobj_driver(h5py.h5fd.fileobj_driver, target)
+    # The driver takes the file from `target`; its name is only a label.
+    return h5py.File(h5py.h5f.create(b"virtual trials", h5py.h5f.ACC_TRUNC, creation, access))
+
+
+def _skeleton(hdf5: h5py.File, template: Template) -> dict[str, h5py.Dataset]:
+    """Write all that is known from the start; the datasets that are still empty, by name."""
+    import h5netcdf
+
+    targets = {}
+    with h5netcdf.File(hdf5, "w") as file:
+        file.dimensions = template.dims
+        file.attrs.update(template.attrs)
+        for name, variable in (*template.coords.items(), *template.variables.items()):
+            attrs = variable.attrs if name in template.coords else template.attrs_of(name)
+            if variable.values is not None:
+                _write_known(file, name, variable, attrs)
+            else:
+                targets[name] = _make_open(file, name, variable, template, attrs)
+        return {name: hdf5[path] for name, path in targets.items()}
+
+
+def _write_known(file: Any, name: str, variable: Variable, attrs: Mapping[str, Any]) -> None:
+    import h5py
+
+    number = variable.dtype.kind == "f" and name not in file.dimensions
+    options: dict[str, Any] = {"fillvalue": variable.dtype.type(np.nan)} if number else {}
+    if number and variable.shape and variable.known.size:
+        chunks = chunk_of(variable.shape, variable.shape, variable.width, CHUNK)
+        options |= {"chunks": chunks, **FILTERS}
+    text = variable.dtype == object
+    made = file.create_variable(
+        name, variable.dims, h5py.string_dtype() if text else variable.dtype, **options
+    )
+    made[...] = variable.known
+    made.attrs.update(attrs)
+
+
+def _make_open(
+    file: Any, name: str, variable: Variable, template: Template, attrs: Mapping[str, Any]
+) -> str:
+    """Make a variable without values; text becomes UTF-8 bytes along a dim of its own."""
+    dims, dtype, fill = variable.dims, variable.dtype, None
+    piece = (*template.regions.piece, *variable.shape[len(template.regions.piece) :])
+    chunks = chunk_of(piece, variable.shape, variable.width, CHUNK)
+    if dtype.kind == "O":
+        dims, dtype, chunks = (
+            (*dims, f"string{variable.width}"),
+            np.dtype("S1"),
+            (*chunks, variable.width),
+        )
+        if dims[-1] not in file.dimensions:
+            file.dimensions[dims[-1]] = variable.width
+        attrs = {**attrs, "_Encoding": "utf-8"}
+    elif dtype.kind == "f":
+        fill = dtype.type(np.nan)
+    made = file.create_variable(
+        name,
+        dims,
+        dtype,
+        fillvalue=fill,
+        chunks=chunks,
+        **FILTERS,
+    )
+    made.attrs.update(attrs)
+    return str(made.name)
+
+
+def bytes_of(values: NDArray[Any], variable: Variable) -> NDArray[Any]:
+    """A region's values as they are stored: codes as UTF-8, padded with zeros."""
+    if variable.dtype != object:
+        return values
+    names = np.array([name.encode() for name in variable.categories], f"S{variable.width}")
+    letters: NDArray[Any] = names[values].view("S1").reshape(*values.shape, variable.width)
+    return letters
+
+
+def _pieces(
+    values: NDArray[Any], chunks: tuple[int, ...]
+) -> Iterator[tuple[tuple[int, ...], NDArray[Any]]]:
+    """Cut into chunks: where each begins, and its values."""
+    steps = [range(0, length, chunk) for length, chunk in zip(values.shape, chunks, strict=True)]
+    for start in product(*steps):
+        here = tuple(slice(i, i + chunk) for i, chunk in zip(start, chunks, strict=True))
+        yield start, values[here]
+
+
+def _encoded(piece: NDArray[Any], chunks: tuple[int, ...], begin: tuple[int, ...]) -> Encoded:
+    """Shuffle and deflate one chunk as HDF5's filters would; a short one is filled up."""
+    if piece.shape != chunks:
+        whole = np.zeros(chunks, piece.dtype)
+        whole[tuple(map(slice, piece.shape))] = piece
+        piece = whole
+    return begin, deflated(piece)
+
+
+def deflated(values: NDArray[Any]) -> bytes:
+    """Values as HDF5's filters shuffle and deflate would store them: one zlib stream.
+
+    Noise has no repeats to look for, so that Huffman's code and runs are enough; and the low bytes
+    of a number are noise throughout: a plane of bytes whose beginning gets no shorter is stored.
+    """
+    plain = np.ascontiguousarray(values).view(np.uint8).reshape(values.size, -1)
+    planes = np.ascontiguousarray(plain.T)
+    parts = [b"\x78\x01"]
+    for number, plane in enumerate(planes, start=1):
+        look = plane[:LOOK]
+        level = LEVEL if len(_raw(look, LEVEL, zlib.Z_FINISH)) < WORTH * len(look) else 0
+        end = zlib.Z_FINISH if number == len(planes) else zlib.Z_SYNC_FLUSH
+        parts.append(_raw(plane, level, end))
+    return b"".join([*parts, zlib.adler32(planes.data).to_bytes(4, "big")])
+
+
+def _raw(plane: NDArray[np.uint8], level: int, end: int) -> bytes:
+    """Deflate blocks without zlib's frame; at level 0 as they are."""
+    deflate = zlib.compressobj(level, wbits=-zlib.MAX_WBITS, strategy=zlib.Z_RLE)
+    return deflate.compress(plane.data) + deflate.flush(end)

@@ -1,0 +1,99 @@
+"""What stands where an output is to be: only virtual trials are ever replaced."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+from virtlab.errors import ConfigError, OutputError
+
+NETCDF = ".nc"
+ZARR = ".zarr"
+
+
+def check_output(path: Path | str, *, force: bool = False, resume: bool = False) -> None:
+    """Refuse an output that cannot be written, before the work that fills it is done.
+
+    Parameters
+    ----------
+    path
+        A path; or the URL of a Zarr store, of which nothing more is known beforehand.
+    force
+        Replace virtual trials that stand there already.
+    resume
+        The output is one that an interrupted run may have left.
+
+    Raises
+    ------
+    ConfigError, OutputError
+        See `virtlab.storage.output.write_virtual_trials`.
+    """
+    if resume and not str(path).endswith(ZARR):
+        raise ConfigError(
+            f"output {str(path)!r}: only a Zarr store ({ZARR}) can be gone on with; a NetCDF file "
+            "is begun anew"
+        )
+    if isinstance(path, str):
+        if not path.rstrip("/").endswith(ZARR):
+            raise ConfigError(f"output {path!r}: expected a URL that ends in {ZARR}")
+        return
+    if path.suffix not in (NETCDF, ZARR) or "\0" in str(path):
+        raise ConfigError(
+            f"output {str(path)!r}: expected a name that ends in {NETCDF} (NetCDF) or "
+            f"{ZARR} (Zarr), found {path.suffix or 'no suffix'!r}"
+        )
+    folder = path.parent
+    if not folder.is_dir():
+        found = "is not a folder" if folder.exists() else "does not exist"
+        raise OutputError(f"{path}: the folder {folder} {found}; create it first")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise OutputError(f"{path}: no permission to write in the folder {folder}")
+    if not os.path.lexists(path):
+        return
+    check_replaceable(path)
+    if not force:
+        raise OutputError(f"{path} exists; use --force to replace it")
+
+
+def check_replaceable(path: Path) -> None:
+    """`path` is something that this room may replace; it never deletes what is not its own."""
+    if path.suffix == NETCDF:
+        if path.is_dir():
+            raise OutputError(f"{path} is a folder; choose another name or move it away")
+        if path.exists() and not path.is_file():
+            raise OutputError(f"{path} is not a regular file; choose another name")
+    found = _foreign_file(path) if path.suffix == NETCDF else _foreign(path)
+    if found:
+        raise OutputError(
+            f"{path} exists and is {found}, which virtlab never deletes, not even with "
+            "--force; choose another name or move it away"
+        )
+
+
+def _foreign_file(path: Path) -> str:
+    """Say what stands at a .nc path, ``""`` for virtual trials, nothing, or an empty file."""
+    import h5py
+
+    if not path.exists() or not path.stat().st_size:
+        return ""
+    try:
+        with h5py.File(path, "r", locking=False) as file:
+            ours = bool(file.attrs.get("virtual_data"))
+    except (OSError, ValueError, RuntimeError):
+        return "no NetCDF-4 file"
+    return "" if ours else "a file that holds no virtual trials"
+
+
+def _foreign(path: Path) -> str:
+    """Say what stands at a .zarr path, ``""`` for a store of virtual trials."""
+    if path.is_symlink():
+        return "a symbolic link"
+    if not path.is_dir():
+        return "a file, not a Zarr store"
+    try:
+        root = json.loads((path / "zarr.json").read_bytes())
+        attributes = root["attributes"] if root["node_type"] == "group" else {}
+    except (OSError, ValueError, KeyError, TypeError):
+        return "a folder that is no Zarr v3 store"
+    return "" if attributes.get("virtual_data") else "a Zarr store that holds no virtual trials"
