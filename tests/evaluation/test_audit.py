@@ -117,8 +117,8 @@ def test_what_cannot_be_told_is_said(lab):
     model = lab.KnownModel()
     training, new = (match_trials(model, trials) for trials in (lab.training, lab.new))
     assert audit(model, training, None).verdict == UNKNOWN
-    assert "needs trials it never saw" in audit(model, training, None).words
-    assert "needs the trials it was trained on" in audit(model, None, new).words
+    assert "needs trials that it never saw" in audit(model, training, None).words
+    assert "the model file keeps none" in audit(model, None, new).words
     few = audit(model, training, match_trials(model, lab.new.isel(trial=slice(12))))
     assert few.verdict == UNKNOWN
     assert "12 complete new trials at 3 settings" in few.words

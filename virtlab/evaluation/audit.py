@@ -90,8 +90,10 @@ def audit(model: Model, training: Matched | None, new: Matched | None) -> Audit:
         Trials of the same lab that it never saw; None: there are none.
     """
     if training is None or new is None:
-        lacking = "the trials it was trained on" if training is None else "trials it never saw"
-        return _unknown(f"the audit needs {lacking}")
+        keeps = "the trials that it was trained on, and the model file keeps none"
+        return _unknown(
+            f"needs {keeps if training is None else 'trials that it never saw: --data'}"
+        )
     rng = np.random.default_rng(SEED)
     sides = [_Side.of(model, trials) for trials in (training, new)]
     unit = _units(sides[0])
@@ -102,7 +104,7 @@ def audit(model: Model, training: Matched | None, new: Matched | None) -> Audit:
     settings = min(len(np.unique(s.matched.setting[r])) for s, r in zip(sides, rows, strict=True))
     if pairs < FEWEST_PAIRS or settings < FEWEST_SETTINGS:
         return _unknown(
-            f"{pairs} complete new trials at {settings} settings inside the data; the audit needs "
+            f"{pairs} complete new trials at {settings} settings inside the data; needs "
             f"{FEWEST_PAIRS} at {FEWEST_SETTINGS}",
             pairs,
         )

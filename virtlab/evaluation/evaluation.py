@@ -106,6 +106,10 @@ class Evaluation:
                 f"{comparison.settings:,} settings, 90 % intervals in brackets;",
                 "marginal: these very trials, whatever their setting: a generous baseline",
             ]
+        if self.sensitivity is not None:
+            lines += ["", *self.sensitivity.lines()]
+        if self.audit is not None and self.audit.words not in self.verdict:
+            lines += ["", self.audit.words]
         return lines + [f"note: {said}" for said in self.verdict]
 
 

@@ -11,8 +11,10 @@ import numpy as np
 
 import virtlab
 from virtlab.evaluation import Evaluation
+from virtlab.evaluation.audit import Audit
 from virtlab.evaluation.comparison import Comparison
 from virtlab.evaluation.scoring import LEVELS
+from virtlab.report.drivers import make_drivers
 from virtlab.report.figures import draw_domain, draw_history
 from virtlab.report.sections import Figure, format_interval, make_figure, make_sections
 from virtlab.simulation.remarks import remarks
@@ -43,6 +45,9 @@ def contents(evaluation: Evaluation) -> dict[str, Any]:
         "history": _history(manifest),
         "domain": _domain(manifest, comparison),
         "domain_figure": None if comparison is None else make_figure(draw_domain(comparison), ""),
+        "audit": _audit(evaluation.audit),
+        "drivers": make_drivers(evaluation.sensitivity, manifest) if evaluation.sensitivity else [],
+        "driver_notes": evaluation.sensitivity.notes if evaluation.sensitivity else (),
         "provenance": _provenance(evaluation),
     }
 
@@ -197,6 +202,31 @@ def _domain(manifest: Mapping[str, Any], comparison: Comparison | None) -> list[
         counts = ", ".join(f"{n:,} {name}" for name, n in comparison.region_counts.items())
         said.append(f"New settings: {counts}.")
     return said
+
+
+def _audit(found: Audit | None) -> list[tuple[str, str]]:
+    """The memorisation audit as facts; its words come first."""
+    if found is None:
+        return []
+    rows = [("verdict", found.words.removeprefix("memorisation: "))]
+    told = {
+        "virtual trials nearer to a training trial than to one never seen": found.nearness,
+        "advantage of guessing who was trained on": found.advantage,
+        "exact copies, above those among real trials": found.copies,
+    }
+    rows += [
+        (label, f"{number.value:.2f} {format_interval(number, '.2f')}")
+        for label, number in told.items()
+        if number is not None
+    ]
+    if found.gaps is not None:
+        rows.append(
+            (
+                "median distance to the nearest training trial, in standard deviations",
+                f"virtual {found.gaps[0]:.3g}, never seen {found.gaps[1]:.3g}",
+            )
+        )
+    return rows
 
 
 def _provenance(evaluation: Evaluation) -> list[tuple[str, str]]:
