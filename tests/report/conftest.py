@@ -60,3 +60,9 @@ def hostile():
 def known():
     """The module of the known truth."""
     return known_truth
+
+
+@pytest.fixture(scope="session")
+def out_of_fold():
+    """Without new trials, of a model that keeps trials and held-out draws."""
+    return evaluate(known_truth.KeptModel())

@@ -37,8 +37,8 @@ def browse(folder, text, *options):
 
 
 @pytest.mark.parametrize("width", [1280, 420])
-def test_a_browser_shows_every_figure_and_reports_no_error(compared, tmp_path, width):
-    text = render(compared)
+def test_a_browser_shows_every_figure_and_reports_no_error(out_of_fold, tmp_path, width):
+    text = render(out_of_fold)
     dom, logged = browse(tmp_path, text, f"--window-size={width},2000")
     assert not logged
     assert dom.count("<svg") == text.count("<svg")
@@ -57,11 +57,11 @@ def test_the_browser_would_have_told_of_an_error(tmp_path):
     assert any("seen" in line for line in logged)
 
 
-def test_nothing_is_wider_than_a_narrow_window(compared, tmp_path):
+def test_nothing_is_wider_than_a_narrow_window(out_of_fold, tmp_path):
     probe = (
         "<script>document.body.dataset.excess = "
         "document.documentElement.scrollWidth - window.innerWidth</script></body>"
     )
-    text = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", render(compared))
+    text = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", render(out_of_fold))
     dom, _ = browse(tmp_path, text.replace("</body>", probe), "--window-size=500,2000")
     assert float(re.search(r'data-excess="(-?\d+)"', dom)[1]) <= 0

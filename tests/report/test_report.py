@@ -36,11 +36,12 @@ class Page(HTMLParser):
 
 
 @pytest.fixture(scope="session")
-def pages(held_out, compared, hostile):
-    return {"held_out": render(held_out), "compared": render(compared), "hostile": render(hostile)}
+def pages(held_out, compared, hostile, out_of_fold):
+    named = {"held_out": held_out, "compared": compared, "hostile": hostile}
+    return {name: render(found) for name, found in (named | {"out_of_fold": out_of_fold}).items()}
 
 
-@pytest.mark.parametrize("name", ["held_out", "compared", "hostile"])
+@pytest.mark.parametrize("name", ["held_out", "compared", "hostile", "out_of_fold"])
 def test_the_page_parses_and_its_figures_are_sound_xml(pages, name):
     Page(pages[name])
     figures = re.findall(r"<svg.*?</svg>", pages[name], re.DOTALL)
@@ -49,7 +50,7 @@ def test_the_page_parses_and_its_figures_are_sound_xml(pages, name):
         ElementTree.fromstring(svg)
 
 
-@pytest.mark.parametrize("name", ["held_out", "compared", "hostile"])
+@pytest.mark.parametrize("name", ["held_out", "compared", "hostile", "out_of_fold"])
 def test_the_page_asks_nothing_of_the_network_and_runs_nothing(pages, name):
     text, page = pages[name], Page(pages[name])
     assert not re.search(r"https?://|@import|javascript:", text)
@@ -102,7 +103,7 @@ def test_new_trials_bring_pictures_of_every_kind_of_measurement(pages):
     assert "real images above" in labels
     assert "Calibration curve" in labels
     assert "PIT histogram" in labels
-    assert "Distances of the new settings" in labels
+    assert "Distances of new settings" in labels
     assert len(Page(pages["compared"]).named("image")) >= 8
 
 
@@ -176,3 +177,34 @@ def test_missing_libraries_are_named_with_the_line_that_brings_them(monkeypatch,
 def test_trials_that_say_little_still_make_a_report(known, change):
     trials = change(known.new_trials(powers=[2.2, 5.5]))
     Page(render(evaluate(known.KnownModel(), trials)))
+
+
+def test_simpler_models_stand_in_one_table_with_the_model(pages):
+    text = pages["out_of_fold"]
+    start = text.index("Beside simpler models")
+    table = text[start : text.index("</table>", start)]
+    order = [
+        "replicate floor",
+        "this model",
+        "nearest settings",
+        "quantile forest",
+        "Gaussian process",
+        "ignore parameters",
+    ]
+    assert all(f"<td>{name}</td>" in table for name in order)
+    assert table.index("replicate floor") < table.index("this model")
+    assert "Beside simpler models" not in pages["held_out"]
+
+
+def test_it_is_told_where_virtual_trials_are_useful_varied_and_bad(pages):
+    text = pages["out_of_fold"]
+    for part in ("Fréchet distance", "virtual are worth", "along each parameter", "Joint regions"):
+        assert part in text
+    assert "effective categories of state" in text
+    assert "hold no information that the training trials do not" in text
+
+
+def test_wide_figures_are_no_larger_than_their_text_allows(pages):
+    widths = re.findall(r'style="max-width: (\d+)px" viewBox="0 0 ([\d.]+)', pages["out_of_fold"])
+    assert widths
+    assert all(float(width) <= 1.51 * float(points) for width, points in widths)

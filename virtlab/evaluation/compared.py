@@ -55,3 +55,13 @@ class Compared:
     variance: Array
     quantiles: Array
     examples: tuple[Examples, ...]
+
+
+def setting_means(values: Array, compared: Compared) -> Array:
+    """Weighted mean over each setting's trials, ``(setting,)``, NaN left out."""
+    size = len(compared.mean)
+    weight = np.where(np.isnan(values), 0.0, compared.weight)
+    total = np.bincount(compared.setting, weight * np.nan_to_num(values), size)
+    count = np.bincount(compared.setting, weight, size)
+    mean: Array = np.divide(total, count, out=np.full(size, np.nan), where=count > 0)
+    return mean

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from virtlab.domain import VERDICTS
-from virtlab.evaluation.compared import Compared
+from virtlab.evaluation.compared import Compared, setting_means
 from virtlab.evaluation.diversity import Diversity, find_diversity
 from virtlab.evaluation.estimates import Estimate, estimate_mean, estimate_means, row_means
 from virtlab.evaluation.matching import Array
@@ -133,16 +133,6 @@ def score(compared: Compared, region: NDArray[np.object_], *, seed: int) -> Scor
         },
         compared=compared,
     )
-
-
-def setting_means(values: Array, compared: Compared) -> Array:
-    """Weighted mean over each setting's trials, ``(setting,)``, NaN left out."""
-    size = len(compared.mean)
-    weight = np.where(np.isnan(values), 0.0, compared.weight)
-    total = np.bincount(compared.setting, weight * np.nan_to_num(values), size)
-    count = np.bincount(compared.setting, weight, size)
-    mean: Array = np.divide(total, count, out=np.full(size, np.nan), where=count > 0)
-    return mean
 
 
 def _region(compared: Compared, here: NDArray[np.bool_], settings: int) -> Region:

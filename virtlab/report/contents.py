@@ -17,6 +17,13 @@ from virtlab.evaluation.scoring import LEVELS
 from virtlab.report.drivers import make_drivers
 from virtlab.report.figures import draw_domain, draw_history
 from virtlab.report.sections import Figure, format_interval, make_figure, make_sections
+from virtlab.report.together import (
+    fidelity_table,
+    rival_table,
+    together_figures,
+    usefulness_table,
+    worst_table,
+)
 from virtlab.simulation.remarks import remarks
 
 
@@ -45,6 +52,13 @@ def contents(evaluation: Evaluation) -> dict[str, Any]:
         "history": _history(manifest),
         "domain": _domain(manifest, comparison),
         "domain_figure": None if comparison is None else make_figure(draw_domain(comparison), ""),
+        "rivals": rival_table(comparison),
+        "together": together_figures(comparison),
+        "together_tables": [
+            table
+            for make in (fidelity_table, usefulness_table, worst_table)
+            if (table := make(comparison)) is not None
+        ],
         "audit": _audit(evaluation.audit),
         "drivers": make_drivers(evaluation.sensitivity, manifest) if evaluation.sensitivity else [],
         "driver_notes": evaluation.sensitivity.notes if evaluation.sensitivity else (),
@@ -157,6 +171,13 @@ def _worst(ratios: Mapping[str, float]) -> str:
 def _compared_line(comparison: Comparison | None) -> str:
     if comparison is None:
         return ""
+    if comparison.held_out:
+        return (
+            f"Judged on {comparison.trials:,} of these trials at {comparison.settings:,} settings, "
+            f"each by {comparison.draws} virtual trials of members that never saw its setting. "
+            "When to stop, and how wide to scatter, was chosen by held-out scores, too: a new set "
+            "of trials is the stricter test."
+        )
     return (
         f"Held against {comparison.trials:,} new real trials at {comparison.settings:,} settings, "
         f"{comparison.draws} virtual trials at each."
@@ -200,7 +221,11 @@ def _domain(manifest: Mapping[str, Any], comparison: Comparison | None) -> list[
     ]
     if comparison is not None:
         counts = ", ".join(f"{n:,} {name}" for name, n in comparison.region_counts.items())
-        said.append(f"New settings: {counts}.")
+        said.append(
+            f"Held-out settings, seen from the others: {counts}."
+            if comparison.held_out
+            else f"New settings: {counts}."
+        )
     return said
 
 
@@ -245,6 +270,7 @@ def _provenance(evaluation: Evaluation) -> list[tuple[str, str]]:
         ("evaluated by", f"virtlab {virtlab.__version__}"),
     ]
     if comparison is not None:
-        rows.append(("sha256 of the new data", str(evaluation.data_digest)))
+        if not comparison.held_out:
+            rows.append(("sha256 of the new data", str(evaluation.data_digest)))
         rows.append(("seed of the evaluation", str(comparison.seed)))
     return rows

@@ -30,6 +30,7 @@ _VARIABLES = {
     SIMPLE: "simple",
 }
 SIZE = (4.2, 2.9)
+PIXELS_PER_POINT = 1.5
 STYLE: Any = {
     "axes.edgecolor": FAINT,
     "axes.facecolor": "none",
@@ -121,7 +122,9 @@ def _embed(svg: str, alt: str) -> str:
     inner = re.sub(r"'?DejaVu Sans'?[^;\"]*sans-serif|'?DejaVu Sans'?", "sans-serif", inner)
     for color, name in _VARIABLES.items():
         inner = inner.replace(color, f"var(--{name})")
-    return f'<svg role="img" aria-label="{escape(alt)}" viewBox="{box[1]}">{inner}'
+    widest = PIXELS_PER_POINT * float(box[1].split()[2])  # beyond, its text outgrows the page's
+    style = f"max-width: {widest:.0f}px"
+    return f'<svg role="img" aria-label="{escape(alt)}" style="{style}" viewBox="{box[1]}">{inner}'
 
 
 def name_axes(axes: Axes, x: str, y: str, title: str = "") -> None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from virtlab.domain import EDGE
 from virtlab.evaluation.comparison import Comparison
+from virtlab.evaluation.estimates import Estimate
 from virtlab.evaluation.scoring import LEVELS, PIT_BINS, Scored
 from virtlab.report.drawing import (
     FAINT,
@@ -61,12 +62,17 @@ def score_rows(found: Mapping[str, Any]) -> list[tuple[str, float, float, float,
     ]
 
 
-def new_score_rows(scored: Scored) -> list[tuple[str, float, float, float, str]]:
-    """Rows of the scores on new trials."""
+def new_score_rows(
+    scored: Scored, rivals: Mapping[str, Estimate]
+) -> list[tuple[str, float, float, float, str]]:
+    """Rows of the scores on the trials judged, of the model and of simpler ones by name."""
+    others = [(name, e.value, e.low, e.high, SIMPLE) for name, e in rivals.items()]
+    others.sort(key=lambda row: row[1])
     floor = [("replicate floor", scored.floor, np.nan, np.nan, FLOOR)]
     model, marginal = scored.model, scored.marginal
     return (floor if np.isfinite(scored.floor) else []) + [
         ("this model", model.value, model.low, model.high, VIRTUAL),
+        *others,
         ("ignore parameters", marginal.value, marginal.low, marginal.high, SIMPLE),
     ]
 
@@ -142,13 +148,14 @@ def draw_history(history: Sequence[Mapping[str, Any]]) -> str:
 
 
 def draw_domain(comparison: Comparison) -> str:
-    """How far the new settings lie from the training settings."""
+    """How far the judged settings lie from those that their judges had seen."""
+    which = "held-out settings" if comparison.held_out else "new settings"
     far = np.where(np.isfinite(comparison.distance), comparison.distance, 10 * EDGE)
     right = max(1.25 * EDGE, float(np.quantile(far, 0.98)) * 1.1)
 
     def paint(axes: Any) -> None:
         bins = np.linspace(0, right, 31)
-        axes.hist(np.minimum(far, right - 1e-9), bins, color=VIRTUAL, alpha=0.6)
+        axes.hist(np.clip(far - 1e-6, 0, right - 1e-9), bins, color=VIRTUAL, alpha=0.6)
         for at, label in ((1.0, "edge"), (EDGE, "outside")):
             axes.axvline(at, color=INK, linewidth=1, linestyle="--")
             axes.annotate(
@@ -163,7 +170,7 @@ def draw_domain(comparison: Comparison) -> str:
         axes.set_xlim(0, right)
         axes.margins(y=0.2)
         axes.yaxis.get_major_locator().set_params(integer=True)
-        name_axes(axes, "distance to the nearest training setting", "new settings")
+        name_axes(axes, "distance to the nearest training setting", which)
 
     counts = ", ".join(f"{n} {name}" for name, n in comparison.region_counts.items())
-    return draw_svg(paint, f"Distances of the new settings to the training settings: {counts}.")
+    return draw_svg(paint, f"Distances of {which} to the training settings: {counts}.")

@@ -42,7 +42,7 @@ def draw_pictures(scored: Scored, axes: dict[str, Axis], unit: str) -> list[tupl
     if not scored.trials:
         return []
     if measurement.kind == "categorical":
-        return [(_shares(scored), "All new trials, and one virtual trial for each.")]
+        return [(_shares(scored), "All trials judged, and one virtual trial for each.")]
     found = [(_distribution(scored, unit), _distribution_caption(measurement))]
     if measurement.size == 1:
         return [*found, (_by_setting(scored, unit), "Real trials over the virtual 5 to 95 % band.")]
@@ -56,7 +56,7 @@ def draw_pictures(scored: Scored, axes: dict[str, Axis], unit: str) -> list[tupl
 
 
 def _distribution_caption(measurement: Measurement) -> str:
-    what = "Means over all entries of a trial" if measurement.size > 1 else "All new trials"
+    what = "Means over all entries of a trial" if measurement.size > 1 else "All trials judged"
     return f"{what}, and one virtual trial for each."
 
 

@@ -20,6 +20,7 @@ from virtlab.report.figures import (
     new_score_rows,
     score_rows,
 )
+from virtlab.report.maps import draw_profiles
 from virtlab.report.pictures import Axis, draw_pictures
 
 
@@ -29,6 +30,7 @@ class Figure:
 
     svg: Any
     caption: str
+    wide: bool = False
 
 
 @dataclass(frozen=True)
@@ -44,17 +46,22 @@ class Section:
 
 def make_sections(manifest: Mapping[str, Any], comparison: Comparison | None) -> list[Section]:
     """One section per measurement, in the model's order."""
-    new = {} if comparison is None else {s.measurement.name: s for s in comparison.measurements}
+    judged = {} if comparison is None else {s.measurement.name: s for s in comparison.measurements}
     return [
-        _section(column["measurement"], manifest, new.get(column["measurement"]["name"]))
+        _section(
+            column["measurement"], manifest, comparison, judged.get(column["measurement"]["name"])
+        )
         for column in manifest["columns"]
     ]
 
 
 def _section(
-    measurement: Mapping[str, Any], manifest: Mapping[str, Any], new: Scored | None
+    measurement: Mapping[str, Any],
+    manifest: Mapping[str, Any],
+    comparison: Comparison | None,
+    new: Scored | None,
 ) -> Section:
-    """One measurement: new trials first, then what training held out."""
+    """One measurement: the trials held against virtual ones, then what training held out."""
     name = str(measurement["name"])
     units = "" if measurement["units"] in ("", "1") else f" {measurement['units']}"
     unit = units and f" ({units.strip()})"
@@ -62,20 +69,32 @@ def _section(
     kind = "energy score" if measurement["shape"] else "CRPS"
     what = ("score" if measurement["kind"] == "categorical" else kind) + unit
     figures: list[Figure] = []
-    if new is not None and new.trials:
-        on_new = draw_scores(new_score_rows(new), what)
-        figures.append(make_figure(on_new, "New trials; bars: 90 % intervals."))
-    held_out = draw_scores(score_rows(held), what)
-    figures.append(make_figure(held_out, "Settings held out in training."))
-    if new is not None:
+    if comparison is not None and new is not None and new.trials:
+        which = "Held-out trials" if comparison.held_out else "New trials"
+        rivals = {
+            rival.name: found.model
+            for rival in comparison.rivals
+            for found in rival.measurements
+            if found.measurement.name == name
+        }
+        on_new = draw_scores(new_score_rows(new, rivals), what)
+        figures.append(make_figure(on_new, f"{which}; bars: 90 % intervals."))
+    if comparison is None or not comparison.held_out:
+        held_out = draw_scores(score_rows(held), what)
+        figures.append(make_figure(held_out, "Settings held out in training."))
+    if comparison is not None and new is not None:
         axes = _axes(new, manifest["coords"])
         figures += [make_figure(*pair) for pair in draw_pictures(new, axes, unit)]
         if new.coverage and new.trials:
             figures.append(make_figure(draw_calibration(new), "Calibration; band: 90 % interval."))
             figures.append(make_figure(draw_pit(new), "Rank of real among virtual; flat is ideal."))
+        if new.trials:
+            profiles = draw_profiles(comparison, new, manifest, unit)
+            figures += [make_figure(svg, said, wide=wide) for svg, said, wide in profiles]
     shape = " x ".join(map(str, measurement["shape"]))
     about = f"{measurement['kind']}{', ' + shape if shape else ''}{unit}"
-    return Section(name, about, figures, _facts(held, new, units), _regions(new))
+    told = _facts(held, new, units, new_trials=comparison is not None and not comparison.held_out)
+    return Section(name, about, figures, told, _regions(new))
 
 
 def _axes(new: Scored, coords: Mapping[str, Any]) -> dict[str, Axis]:
@@ -92,23 +111,36 @@ def _axes(new: Scored, coords: Mapping[str, Any]) -> dict[str, Axis]:
     return axes
 
 
-def _facts(held: Mapping[str, Any], new: Scored | None, unit: str) -> list[tuple[str, str]]:
+def _facts(
+    held: Mapping[str, Any], new: Scored | None, unit: str, *, new_trials: bool
+) -> list[tuple[str, str]]:
     """Numbers in words."""
     facts = []
     if new is not None:
         told = {
-            "score on new trials": new.model,
+            f"score on {'new' if new_trials else 'held-out'} trials": new.model,
             "gain over ignoring the parameters": new.gain,
             "bias of the mean": new.bias,
+            "error of the mean (root mean square)": new.rmse,
         }
         facts += [
             (label, f"{found.value:.3g} {format_interval(found)}{unit}")
             for label, found in told.items()
             if found is not None and math.isfinite(found.value)
         ]
+        if math.isfinite(new.rmse_floor):
+            facts.append(("the same of a perfect model", f"{new.rmse_floor:.3g}{unit}"))
+        if new.dispersion is not None and math.isfinite(new.dispersion.value):
+            ratio = new.dispersion
+            facts.append(
+                (
+                    "stated scatter over real scatter",
+                    f"{ratio.value:.2f} {format_interval(ratio, '.2f')}",
+                )
+            )
         if math.isfinite(new.spread_ratio):
             facts.append(("virtual spread over that of replicates", f"{new.spread_ratio:.2f}"))
-    for level in ("50", "90"):
+    for level in ("50", "90") if new is None or new_trials else ():
         if held[f"coverage_{level}"] is not None:
             facts.append(
                 (f"{level} % intervals held, in training", f"{held[f'coverage_{level}']:.0%}")
@@ -146,8 +178,8 @@ def format_interval(estimate: Estimate, form: str = ".3g") -> str:
     return f"[{estimate.low:{form}}, {estimate.high:{form}}]"
 
 
-def make_figure(svg: str, caption: str) -> Figure:
+def make_figure(svg: str, caption: str, *, wide: bool = False) -> Figure:
     """A figure whose SVG goes into the page as it is."""
     from markupsafe import Markup
 
-    return Figure(Markup(svg), caption)  # made by matplotlib, which escapes its texts
+    return Figure(Markup(svg), caption, wide)  # made by matplotlib, which escapes its texts
