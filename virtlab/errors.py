@@ -56,6 +56,10 @@ class ModelFileError(VirtlabError):
     """A .virtlab file is damaged, altered, or not one."""
 
 
+class ClusterError(VirtlabError):
+    """A cluster cannot be reached, or its workers cannot do the work."""
+
+
 class OutputError(VirtlabError):
     """A result cannot be written where it was asked for."""
 

@@ -9,7 +9,6 @@ first ten of a thousand. Arithmetic runs on a fixed number of rows, padded, for 
 from __future__ import annotations
 
 import hashlib
-import math
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -96,11 +95,10 @@ class Runtime:
         self.values = int(outputs["values"]["shape"][-1])
         self.levels = int(outputs["levels"]["shape"][-1]) if "levels" in outputs else 0
         latents = self._uniforms + self._normals
-        self.block = max(1, min(BLOCK, BLOCK_LATENTS // latents))
-        # Whole blocks of all members, so that no call is padded.
-        whole = math.lcm(self.block, self.members * self._rows)
+        call = self.members * self._rows  # trials per call; blocks fill calls evenly
+        self.block = _even(call, max(1, min(BLOCK, BLOCK_LATENTS // latents)))
         most = min(ROWS_AT_ONCE, NUMBERS_AT_ONCE // (latents + 2 * self.values))
-        self.rows = max(self.block, most // whole * whole or most)
+        self.rows = max(1, most // call) * call
 
     @contextmanager
     def _runners(self) -> Iterator[_Runners]:
@@ -196,6 +194,13 @@ class Runtime:
                 if self.levels:
                     levels[rows] = found["levels"][m, : len(rows)]
         return values, levels
+
+
+def _even(call: int, most: int) -> int:
+    """Largest multiple or divisor of `call` up to `most`."""
+    if call <= most:
+        return most // call * call
+    return max(size for size in range(1, most + 1) if call % size == 0)
 
 
 def _load(generator: bytes, threads: int) -> _Runners:

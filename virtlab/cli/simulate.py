@@ -31,6 +31,10 @@ if TYPE_CHECKING:
 @click.option(
     "--resume", is_flag=True, help="Zarr: go on where a run was interrupted, and be interruptible."
 )
+@click.option(
+    "--workers", type=click.IntRange(1, 1024), help="Zarr: share the work among so many processes."
+)
+@click.option("--cluster", metavar="ADDRESS", help="Zarr: a Dask scheduler, tcp://host:8786.")
 @as_json_option
 @quiet_option
 def simulate(
@@ -42,6 +46,8 @@ def simulate(
     force: bool,
     strict: bool,
     resume: bool,
+    workers: int | None,
+    cluster: str | None,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -67,6 +73,8 @@ def simulate(
             force=force,
             strict=strict,
             resume=resume,
+            workers=workers,
+            cluster=cluster,
             report=report,
         )
     emit(summary.to_dict(), summary.lines(), as_json=as_json)

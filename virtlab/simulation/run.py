@@ -18,7 +18,7 @@ from virtlab.simulation.outside import refuse_outside
 from virtlab.simulation.plan import Plan, check_room, make_plan
 from virtlab.simulation.streaming import stream
 from virtlab.simulation.summary import Sample, Summary, summarise
-from virtlab.storage.output import check_output, opened
+from virtlab.storage.output import Writer, check_output, opened
 from virtlab.storage.places import is_url
 from virtlab.storage.template import Template
 
@@ -66,6 +66,8 @@ def simulate_to_file(
     force: bool = False,
     strict: bool = False,
     resume: bool = False,
+    workers: int | None = None,
+    cluster: str | None = None,
     report: Report | None = None,
 ) -> Summary:
     """Simulate what params.toml describes and write it whole or not at all.
@@ -83,6 +85,9 @@ def simulate_to_file(
     resume
         Of a Zarr store: go on with what an interrupted run left, and leave what is done if this
         one is interrupted, too.
+    workers, cluster
+        Have a Zarr store written by so many processes of their own, or by the workers of the Dask
+        scheduler at this address, who have to reach the output.
     report
         Called with `Progress`.
 
@@ -93,18 +98,54 @@ def simulate_to_file(
         settings lie outside the data.
     """
     tell = report or (lambda _progress: None)
-    check_output(_target(params, output), force=force, resume=resume)
+    several = workers is not None or cluster is not None
+    check_output(_target(params, output), force=force, resume=resume, several=several)
     job = _prepare(params, output, seed, trials, strict=strict)
     planned = make_plan(job.model, job.design, job.template, job.drawer(), job.target)
     check_room(planned)
     largest = max(column.measurement.size for column in job.model.columns)
     sample = Sample(job.design.size, job.params.trials, largest)
     with opened(job.target, job.template, resume=resume, force=force) as writer:
-        with threads() as pool:
-            drawer = Drawer(job.model, job.design, seed=job.params.seed, pool=pool)
-            stream(drawer, job.template, writer, sample, pool=pool, tell=tell)
+        if several:
+            _simulate_elsewhere(job, writer, sample, tell, workers, cluster)
+        else:
+            with threads() as pool:
+                drawer = Drawer(job.model, job.design, seed=job.params.seed, pool=pool)
+                stream(drawer, job.template, writer, sample, pool=pool, tell=tell)
         tell(Progress("writing", 1.0, message=Path(job.target).name))
     return summarise(job.model, job.design, job.template, sample, planned, seed=job.params.seed)
+
+
+def _simulate_elsewhere(
+    job: _Job,
+    writer: Writer,
+    sample: Sample,
+    tell: Report,
+    workers: int | None,
+    cluster: str | None,
+) -> None:
+    """Have a Dask cluster do the work."""
+    try:
+        from virtlab.simulation.cluster import connected, simulate_regions
+    except ImportError as error:
+        raise ConfigError(
+            f"a cluster needs Dask ({error}); pip install 'virtlab[cluster]'"
+        ) from error
+    from virtlab.storage.zarr_store import ZarrWriter
+
+    assert isinstance(writer, ZarrWriter)
+    with connected(workers, cluster) as client:
+        simulate_regions(
+            client,
+            job.model,
+            job.drawer(),
+            job.design,
+            job.template,
+            writer,
+            sample,
+            seed=job.params.seed,
+            tell=tell,
+        )
 
 
 def _prepare(

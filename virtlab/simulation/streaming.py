@@ -34,11 +34,9 @@ def stream(
     """
     pace, begun = Pace(len(template.regions), tell), None
     for region in template.regions:
-        settings, trials = template.regions.settings(region), _trials(region)
+        settings, trials = template.regions.settings(region), trials_of(region)
         if writer.holds(region):
-            some = sample.wanted(trials)
-            if some:
-                sample.add(settings, some, drawer.draw(settings, some))
+            look(drawer, settings, trials, sample)
             pace.skip()
             continue
         drawn = drawer.draw(settings, trials, pace.within)
@@ -51,13 +49,21 @@ def stream(
         writer.finish(begun)
 
 
+def look(drawer: Drawer, settings: range, trials: range, sample: Sample) -> None:
+    """Draw anew what the sample takes of a region that somebody else wrote."""
+    some = sample.wanted(trials)
+    if some:
+        sample.add(settings, some, drawer.draw(settings, some))
+
+
 def shaped(drawn: dict[str, Any], region: Region) -> dict[str, Any]:
     """What was drawn, with the dims of the settings apart: ``(*settings, trial, *own dims)``."""
     lengths = tuple(part.stop - part.start for part in region)
     return {name: values.reshape(*lengths, *values.shape[2:]) for name, values in drawn.items()}
 
 
-def _trials(region: Region) -> range:
+def trials_of(region: Region) -> range:
+    """Trials of a region."""
     return range(region[-1].start, region[-1].stop)
 
 

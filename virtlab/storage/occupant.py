@@ -12,7 +12,9 @@ NETCDF = ".nc"
 ZARR = ".zarr"
 
 
-def check_output(path: Path | str, *, force: bool = False, resume: bool = False) -> None:
+def check_output(
+    path: Path | str, *, force: bool = False, resume: bool = False, several: bool = False
+) -> None:
     """Refuse an output that cannot be written, before the work that fills it is done.
 
     Parameters
@@ -23,6 +25,8 @@ def check_output(path: Path | str, *, force: bool = False, resume: bool = False)
         Replace virtual trials that stand there already.
     resume
         The output is one that an interrupted run may have left.
+    several
+        Several processes are going to write it.
 
     Raises
     ------
@@ -33,6 +37,11 @@ def check_output(path: Path | str, *, force: bool = False, resume: bool = False)
         raise ConfigError(
             f"output {str(path)!r}: only a Zarr store ({ZARR}) can be gone on with; a NetCDF file "
             "is begun anew"
+        )
+    if several and not str(path).endswith(ZARR):
+        raise ConfigError(
+            f"output {str(path)!r}: several workers can only write a Zarr store ({ZARR}); name one "
+            "with -o"
         )
     if isinstance(path, str):
         if not path.rstrip("/").endswith(ZARR):

@@ -110,6 +110,10 @@ class Remote:
         self.url = url
         self._files, self._root = _file_system(url)
 
+    def __reduce__(self) -> tuple[type[Remote], tuple[str]]:
+        """Travel to a worker as the URL."""
+        return Remote, (self.url,)
+
     def write(self, key: str, content: bytes) -> None:
         """Write a file whole or not at all."""
         with _told(self.url):

@@ -125,6 +125,10 @@ class Template:
         """Variables that come region by region."""
         return {name: found for name, found in self.variables.items() if found.values is None}
 
+    def only_drawn(self) -> Template:
+        """What is needed to write regions: small, however many settings there are."""
+        return Template(self.drawn, {}, {}, self.regions)
+
     @property
     def dims(self) -> dict[str, int]:
         """Length of every dim."""

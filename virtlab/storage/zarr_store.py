@@ -69,7 +69,7 @@ class ZarrWriter:
         self._target, self._template, self._resume, self._check = target, template, resume, check
         path = unfinished(target) if isinstance(target, Path) else None
         self.where = str(path or target)
-        self._place: Place = place_at(self.where)
+        self.place: Place = place_at(self.where)
         self._handle = -1
         if path is not None:
             if path.exists() and not (resume or anew):
@@ -91,17 +91,17 @@ class ZarrWriter:
         files = skeleton(self._template)
         self._goes_on = self._resume and self._begun(files)
         if not self._goes_on:
-            self._place.clear()
+            self.place.clear()
             for key, content in files.items():
-                self._place.write(key, content)
+                self.place.write(key, content)
         self._root = files[ROOT]
 
     def _begun(self, files: Mapping[str, bytes]) -> bool:
         """Whether a run of the same trials has begun here."""
-        if self._place.read(ROOT) is None:
+        if self.place.read(ROOT) is None:
             return False
         for key, content in files.items():
-            if self._place.read(key) != content:
+            if self.place.read(key) != content:
                 raise OutputError(
                     f"{self.where}: left by a run of other trials ({key} differs: another model, "
                     "params.toml, seed, number of trials or version of virtlab); --force begins "
@@ -112,12 +112,12 @@ class ZarrWriter:
     def holds(self, region: Region) -> bool:
         """Whether a region is there already."""
         keys = shard_keys(self._template, region).values()
-        return self._goes_on and all(self._place.size(key) for key in keys)
+        return self._goes_on and all(self.place.size(key) for key in keys)
 
     def begin(self, region: Region, values: Mapping[str, NDArray[Any]], pool: Executor) -> Any:
         """Encode and write a region's shards in the threads of `pool`."""
         return [
-            pool.submit(write_shard, self._place, self._template, name, key, values[name])
+            pool.submit(write_shard, self.place, self._template, name, key, values[name])
             for name, key in shard_keys(self._template, region).items()
         ]
 
@@ -134,7 +134,7 @@ class ZarrWriter:
 
     def commit(self) -> None:
         """Mark the store complete and move it into place."""
-        self._place.write(ROOT, _completed(self._root))
+        self.place.write(ROOT, _completed(self._root))
         if isinstance(self._target, Path):
             partial = Folder(unfinished(self._target))
             partial.tidy()
@@ -146,15 +146,23 @@ class ZarrWriter:
     def abort(self) -> None:
         """Leave nothing behind, or, where it was asked for, what can be gone on with."""
         if not self._resume:
-            self._place.remove()
-        elif isinstance(self._place, Folder):
-            self._place.tidy()
+            self.place.remove()
+        elif isinstance(self.place, Folder):
+            self.place.tidy()
         self._unlock()
 
     def _unlock(self) -> None:
         if self._handle >= 0:
             os.close(self._handle)
             self._handle = -1
+
+
+def write_region(
+    place: Place, template: Template, region: Region, values: Mapping[str, NDArray[Any]]
+) -> None:
+    """Encode and write all shards of a region."""
+    for name, key in shard_keys(template, region).items():
+        write_shard(place, template, name, key, values[name])
 
 
 def write_shard(

@@ -1,0 +1,155 @@
+"""Workers of a real Dask cluster write the bytes that this process would, even if one is killed."""
+
+import logging
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import xarray as xr
+from click.testing import CliRunner
+
+from virtlab.cli import main
+from virtlab.errors import ClusterError, ConfigError
+from virtlab.simulation import simulate_to_file
+from virtlab.storage import template
+
+DASK = [sys.executable, "-m", "distributed.cli"]
+
+
+def content(store):
+    return {
+        str(file.relative_to(store)): file.read_bytes()
+        for file in store.rglob("*")
+        if file.is_file()
+    }
+
+
+@pytest.fixture
+def small_regions(monkeypatch):
+    monkeypatch.setattr(template, "REGION_BYTES", 2**15)
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """A scheduler and two workers, each a process of its own: its address, and the workers."""
+    scheduler = subprocess.Popen(
+        [*DASK[:2], "distributed.cli.dask_scheduler", "--port", "0", "--no-dashboard"],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    address = None
+    for line in scheduler.stderr:
+        if "Scheduler at:" in line:
+            address = line.split()[-1].replace(line.split()[-1].split(":")[1], "//127.0.0.1")
+            break
+    worker = [*DASK[:2], "distributed.cli.dask_worker", address, "--no-nanny", "--no-dashboard"]
+    options = {"stderr": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
+    workers = [subprocess.Popen([*worker, "--nthreads", "1"], **options) for _ in range(2)]
+    yield address, workers
+    for process in (*workers, scheduler):
+        process.kill()
+        process.wait()
+    scheduler.stderr.close()
+
+
+def test_two_workers_write_the_bytes_of_one_process_though_one_is_killed(
+    params, tmp_path, small_regions, cluster
+):
+    address, workers = cluster
+    asked = params(trials=5000)
+    here = simulate_to_file(asked, output=tmp_path / "here.zarr")
+    told = []
+
+    def kill_one(progress):
+        told.append(progress.fraction)
+        if len(told) == 5:
+            workers[0].send_signal(signal.SIGKILL)
+
+    logging.getLogger("distributed").setLevel(logging.ERROR)
+    there = simulate_to_file(
+        asked, output=tmp_path / "there.zarr", cluster=address, report=kill_one
+    )
+    assert workers[0].wait(5) == -signal.SIGKILL
+    assert len(told) > 10
+    assert content(tmp_path / "there.zarr") == content(tmp_path / "here.zarr")
+    assert there.measurements == here.measurements
+
+
+def test_processes_of_its_own_go_on_with_what_was_left(params, tmp_path, small_regions):
+    asked = params(trials=3000)
+    simulate_to_file(asked, output=tmp_path / "here.zarr")
+    simulate_to_file(asked, output=tmp_path / "there.zarr")
+    left = tmp_path / "there.zarr.unfinished"
+    (tmp_path / "there.zarr").rename(left)
+    root = left / "zarr.json"
+    root.write_text(root.read_text().replace(',\n    "complete": 1', ""))
+    for shard in list(left.glob("light/c/*/1/*")):
+        shard.unlink()
+    simulate_to_file(asked, output=tmp_path / "there.zarr", resume=True, workers=1)
+    assert content(tmp_path / "there.zarr") == content(tmp_path / "here.zarr")
+
+
+def test_nobody_at_the_address_is_told(params, tmp_path, monkeypatch):
+    from virtlab.simulation import cluster
+
+    monkeypatch.setattr(cluster, "TIMEOUT", "300ms")
+    with pytest.raises(ClusterError, match=r"tcp://127.0.0.1:9: .*dask scheduler"):
+        simulate_to_file(params(), output=tmp_path / "v.zarr", cluster="tcp://127.0.0.1:9")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_several_workers_need_a_store_and_one_cluster(params, tmp_path):
+    with pytest.raises(ConfigError, match="only write a Zarr store"):
+        simulate_to_file(params(), output=tmp_path / "v.nc", workers=2)
+    with pytest.raises(ConfigError, match="give one of them"):
+        simulate_to_file(params(), output=tmp_path / "v.zarr", workers=2, cluster="tcp://x:1")
+
+
+# URLs
+
+
+def test_a_store_behind_a_url_has_the_bytes_of_one_in_a_folder(params, tmp_path):
+    import fsspec
+
+    asked = params()
+    simulate_to_file(asked, output=tmp_path / "here.zarr")
+    simulate_to_file(asked, output="memory://results/there.zarr")
+    files = fsspec.filesystem("memory")
+    found = {
+        key.removeprefix("/results/there.zarr/"): files.cat_file(key)
+        for key in files.find("/results/there.zarr")
+    }
+    assert found == content(tmp_path / "here.zarr")
+    with xr.open_zarr("memory://results/there.zarr", consolidated=False) as store:
+        assert store.attrs["complete"] == 1
+        assert np.isfinite(store["trace"]).all()
+
+
+def test_a_store_behind_a_url_is_gone_on_with(params, small_regions):
+    import fsspec
+
+    asked, url = params(trials=2000), "memory://results/again.zarr"
+    simulate_to_file(asked, output=url)
+    files = fsspec.filesystem("memory")
+    whole = {key: files.cat_file(key) for key in files.find("/results/again.zarr")}
+    root = "/results/again.zarr/zarr.json"
+    files.pipe_file(root, whole[root].replace(b',\n    "complete": 1', b""))
+    for key in list(whole)[::7]:
+        if "/c/" in key and "trace" in key:
+            files.rm(key)
+    simulate_to_file(asked, output=url, resume=True)
+    assert {key: files.cat_file(key) for key in files.find("/results/again.zarr")} == whole
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [("memory://v.nc", "URL that ends in .zarr"), ("nonsense://v.zarr", "nonsense")],
+)
+def test_urls_that_lead_nowhere_are_told(tmp_path, params, url, said):
+    (tmp_path / "params.toml").write_text(params().text)
+    result = CliRunner().invoke(main, ["simulate", str(tmp_path / "params.toml"), "-q", "-o", url])
+    assert result.exit_code in (1, 2)
+    assert said in result.stderr
+    assert "internal" not in result.stderr
