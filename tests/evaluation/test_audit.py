@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from virtlab.evaluation.audit import MEMORISES, NOTHING, UNKNOWN, audit
+from virtlab.evaluation.heldout import HeldOut, read_held_out
 from virtlab.evaluation.matching import match_trials
 from virtlab.trials import SETTING, TRIAL
 
@@ -23,23 +24,30 @@ def lab(request):
 
 
 def judged(model, training, new):
-    return audit(model, match_trials(model, training), match_trials(model, new))
+    return audit(model, kept(model, training), match_trials(model, new))
 
 
-def replaying(lab, jitter, measurements=None):
+def kept(model, training):
+    """Training trials as a model file keeps them, without draws."""
+    matched, none = match_trials(model, training), np.zeros(0, np.int64)
+    return HeldOut(matched, np.zeros(len(matched.conditions), np.int64), none, {}, 0)
+
+
+def replaying(lab, jitter, measurements=None, trials=None):
     """A model that draws from the training trials of the nearest setting, and jitters them."""
+    known = lab.training if trials is None else trials
 
     class Replaying(lab.KnownModel):
         def simulate(self, design, *, trials, seed):
             rng = np.random.default_rng(seed)
-            power, material = lab.training.power.values, lab.training.material.values
+            power, material = known.power.values, known.material.values
             rows = []
             for asked, kind in zip(*(design.settings[p.name] for p in lab.PARAMETERS), strict=True):
                 far = np.where(material == kind, np.abs(power - asked), np.inf)
                 rows.append(rng.choice(np.flatnonzero(far <= far.min() + 1e-9), trials))
             found = {}
             for measurement in self.measurements:
-                values = lab.training[measurement.name].values[np.concatenate(rows)]
+                values = known[measurement.name].values[np.concatenate(rows)]
                 if measurement.kind == "continuous":
                     values = values + jitter * rng.normal(size=values.shape)
                 shape = (design.size, trials, *measurement.shape)
@@ -58,7 +66,7 @@ def replaying(lab, jitter, measurements=None):
 def test_the_true_simulator_remembers_nothing(lab):
     found = judged(lab.KnownModel(), lab.training, lab.new)
     assert found.verdict == NOTHING
-    assert "nothing found in 200 training trials held against as many new ones" in found.words
+    assert "nothing found in 200 training trials held against as many new trials" in found.words
     assert found.nearness.low < 0.5 < found.nearness.high
     assert found.advantage.low < 0 < found.advantage.high
     assert found.copies.value == 0
@@ -77,7 +85,7 @@ def test_exact_copies_are_caught(lab):
     found = judged(replaying(lab, 0), lab.training, lab.new)
     assert found.verdict == MEMORISES
     assert found.copies.value == 1
-    assert "100.0% of virtual trials, more than of new real ones, are exact copies" in found.words
+    assert "100.0% of virtual trials, more than of new trials, are exact copies" in found.words
 
 
 @pytest.mark.parametrize("jitter", [0.001, 0.1])
@@ -115,13 +123,42 @@ def test_settings_outside_the_data_and_gaps_in_trials_are_left_out(lab):
 
 def test_what_cannot_be_told_is_said(lab):
     model = lab.KnownModel()
-    training, new = (match_trials(model, trials) for trials in (lab.training, lab.new))
-    assert audit(model, training, None).verdict == UNKNOWN
-    assert "needs trials that it never saw" in audit(model, training, None).words
+    new = match_trials(model, lab.new)
+    assert audit(model, None, new).verdict == UNKNOWN
     assert "the model file keeps none" in audit(model, None, new).words
-    few = audit(model, training, match_trials(model, lab.new.isel(trial=slice(12))))
+    few = judged(model, lab.training, lab.new.isel(trial=slice(12)))
     assert few.verdict == UNKNOWN
     assert "12 complete new trials at 3 settings" in few.words
+
+
+# without new trials: beside what members drew that never saw the setting
+
+
+def test_a_model_that_draws_alike_where_it_was_trained_and_where_not_remembers_nothing(lab):
+    for distortion in ({}, {"noise": 0.1}):
+        model = lab.KeptModel(**distortion)
+        found = audit(model, read_held_out(model))
+        assert found.verdict == NOTHING
+        assert found.control == "held-out draws"
+        assert found.pairs == 200
+        assert found.nearness.value == pytest.approx(0.5, abs=0.05)
+
+
+@pytest.mark.parametrize("jitter", [0, 0.1])
+def test_copies_where_it_was_trained_are_caught_without_new_trials(lab, jitter):
+    model = lab.KeptModel()
+    memory = replaying(lab, jitter, trials=lab.new_trials(powers=lab.POWERS))
+    model.simulate = memory.simulate
+    found = audit(model, read_held_out(model))
+    assert found.verdict == MEMORISES
+    assert found.advantage.low > 0.8
+    assert found.nearness.low > 0.9
+    assert (found.copies.value > 0.9) == (jitter == 0)
+
+
+def test_one_fold_alone_tells_nothing(lab):
+    model = lab.KeptModel(folds=1)
+    assert audit(model, read_held_out(model)).verdict == UNKNOWN
 
 
 def test_the_same_trials_give_the_same_audit(lab):

@@ -195,7 +195,7 @@ def _audit(model: Model, trials: xr.Dataset | None) -> Audit | None:
     if not is_kept(model):
         return None
     new = None if trials is None else match_trials(model, trials)
-    return audit(model, read_held_out(model).matched, new)
+    return audit(model, read_held_out(model), new)
 
 
 def _held_out_table(manifest: Mapping[str, Any]) -> list[str]:

@@ -235,9 +235,9 @@ def _audit(found: Audit | None) -> list[tuple[str, str]]:
         return []
     rows = [("verdict", found.words.removeprefix("memorisation: "))]
     told = {
-        "virtual trials nearer to a training trial than to one never seen": found.nearness,
+        f"virtual trials nearer to a training trial, beside {found.control}": found.nearness,
         "advantage of guessing who was trained on": found.advantage,
-        "exact copies, above those among real trials": found.copies,
+        f"exact copies, above those among {found.control}": found.copies,
     }
     rows += [
         (label, f"{number.value:.2f} {format_interval(number, '.2f')}")
@@ -248,7 +248,7 @@ def _audit(found: Audit | None) -> list[tuple[str, str]]:
         rows.append(
             (
                 "median distance to the nearest training trial, in standard deviations",
-                f"virtual {found.gaps[0]:.3g}, never seen {found.gaps[1]:.3g}",
+                f"virtual {found.gaps[0]:.3g}, {found.control} {found.gaps[1]:.3g}",
             )
         )
     return rows
