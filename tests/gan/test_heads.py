@@ -7,7 +7,7 @@ from scipy.special import expit, log_expit
 from scipy.stats import norm
 
 from virtlab.gan.blocks import Part
-from virtlab.gan.heads import CONTEXT, Head
+from virtlab.gan.heads import BEND, CONTEXT, Head
 
 MEMBERS, ROWS, LATENTS = 2, 5, 3
 SHAPES = [(9,), (31,), (50,), (65,), (4, 4), (7, 12), (5, 5, 2), (12, 7, 2), (2, 64), (64, 2)]
@@ -151,6 +151,16 @@ def test_draws_of_a_signal_are_as_wide_as_stated_times_the_spread(spread):
     sd = spread * np.exp(found[1][0, 0])
     np.testing.assert_allclose(values.std(axis=0), sd, rtol=0.03)
     assert np.all(np.abs(values.mean(axis=0) - found[0][0, 0]) < 0.04 * sd)
+
+
+def test_noise_stays_near_what_components_leave_of_each_place():
+    head = head_of()
+    weights = weights_of(head, noise=30.0)
+    place = np.split(np.asarray(weights["decoder0.place"]), 2, axis=-1)[1]
+    _, log_sd = head.decode(weights, normal(MEMBERS, ROWS, LATENTS), normal(MEMBERS, ROWS, CONTEXT))
+    away = np.abs(log_sd - place)
+    assert away.max() <= BEND + 1e-4
+    assert away.max() > 0.9 * BEND
 
 
 def test_draws_are_zero_exactly_as_often_as_stated_and_lognormal_above():

@@ -29,6 +29,7 @@ SMALLEST = 5  # places along a dim that upsampling starts from, at most
 FEW_PLACES = 32  # fewer are decoded by dense layers
 START_SD = 0.1  # of the posterior, in standard deviations of a latent
 LEAST, MOST = -6.9, 3.0  # of log standard deviations
+BEND = 1.5  # by which they may differ from what principal components leave of a place
 
 
 @dataclass(frozen=True)
@@ -127,9 +128,12 @@ class Head:
         h = swish(dense(weights, f"{d}.0", tf.concat([latents, context], axis=-1)))
         h = dense(weights, f"{d}.1", h)
         last = dense(weights, f"{d}.2", swish(h)) if self._is_dense else self._convolved(weights, h)
-        found = tf.split(last + weights[f"{d}.place"], self.outputs, axis=-1)
+        place = tf.split(weights[f"{d}.place"], self.outputs, axis=-1)
+        found = [x + y for x, y in zip(tf.split(last, self.outputs, axis=-1), place, strict=True)]
         if not self.part.floor:
             found[0] += tf.matmul(latents, weights[f"{d}.basis"])
+            # Doubt about the mean belongs to the latents: as noise it would be mere grain.
+            found[1] = place[1] + BEND * tf.tanh((found[1] - place[1]) / BEND)
         return found
 
     def _convolved(self, weights: Weights, h: tf.Tensor) -> tf.Tensor:
