@@ -27,6 +27,11 @@ from virtlab.cli.progress import showing
     type=click.Path(path_type=Path),
     help="A trained model of the same measurements to start from.",
 )
+@click.option(
+    "--leave-out",
+    metavar="COMPARISON",
+    help='Learn nothing from such settings, e.g. "temperature > 80", to test extrapolation.',
+)
 @as_json_option
 @quiet_option
 def train(
@@ -36,6 +41,7 @@ def train(
     resume: bool,
     force: bool,
     start: Path | None,
+    leave_out: str | None,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -58,6 +64,7 @@ def train(
             resume=resume,
             force=force,
             start=start,
+            leave_out=leave_out,
             report=report,
         )
     path = model.file.path

@@ -5,8 +5,11 @@ from __future__ import annotations
 import importlib.util
 from pathlib import Path
 
+import numpy as np
+
 from virtlab.errors import ConfigError, OutputError
 from virtlab.evaluation import Evaluation, evaluate
+from virtlab.expressions import chosen
 from virtlab.modelfile import replace_whole
 from virtlab.progress import Progress, Report
 from virtlab.report.contents import contents
@@ -20,6 +23,7 @@ def evaluate_to_report(
     data: Path | None = None,
     output: Path | None = None,
     *,
+    leave_out: str | None = None,
     force: bool = False,
     report: Report | None = None,
 ) -> Evaluation:
@@ -33,6 +37,8 @@ def evaluate_to_report(
         An experiment.toml with trials that the model was not trained on.
     output
         Where to write the report; None for none.
+    leave_out
+        A comparison over parameters: only trials at such settings of `data` are judged.
     force
         Replace a report that is there.
     report
@@ -45,8 +51,14 @@ def evaluate_to_report(
     """
     from virtlab.simulation import load
     from virtlab.storage import open_trials
+    from virtlab.storage.sample import picked
 
     tell = report or (lambda _progress: None)
+    if leave_out is not None and data is None:
+        raise ConfigError(
+            "--leave-out chooses among the trials of --data: name the experiment.toml, and train "
+            "with the same --leave-out before"
+        )
     if output is not None:
         check_report(output, force=force)
     loaded = load(model)
@@ -55,6 +67,8 @@ def evaluate_to_report(
         trials = open_trials(
             data, lambda said, part: tell(Progress("reading", part / 10, None, None, said))
         )
+        if leave_out is not None:
+            trials = picked(trials, np.flatnonzero(chosen(trials, leave_out, "--leave-out")))
     found = evaluate(loaded, trials, lambda part: tell(Progress("evaluating", 0.1 + 0.8 * part)))
     if output is not None:
         tell(Progress("writing", 0.9, message=output.name))

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from virtlab.config import Params
 from virtlab.errors import ConfigError
-from virtlab.screening.arithmetic import Known, Values
-from virtlab.screening.expressions import Expression, parse_goal, parse_requirement
+from virtlab.expressions.arithmetic import Known, Values
+from virtlab.expressions.parsing import Expression, parse_goal, parse_requirement
 from virtlab.trials import Measurement
 
 Floats = NDArray[np.float64]

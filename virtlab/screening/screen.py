@@ -10,9 +10,9 @@ import numpy as np
 from virtlab.config import Params
 from virtlab.design import Design, make_design
 from virtlab.errors import ConfigError
+from virtlab.expressions.parsing import known_names
 from virtlab.progress import Progress, Report
 from virtlab.runtime import ROWS_AT_ONCE
-from virtlab.screening.expressions import known_names
 from virtlab.screening.findings import Findings, find, join
 from virtlab.screening.objective import Objective, read_objective
 from virtlab.screening.result import Screen

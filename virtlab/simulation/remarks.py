@@ -20,6 +20,12 @@ def remarks(data: Mapping[str, Any]) -> list[str]:
     if data["dropped_trials"]:
         why = ", ".join(data.get("dropped_reasons", []))
         said.append(f"trials dropped: {data['dropped_trials']:,}" + (f" ({why})" if why else ""))
+    left = data.get("left_out")
+    if left:
+        said.append(
+            f"left out on purpose, {left['expression']}: {left['trials']:,} trials; "
+            "`virtlab evaluate --data … --leave-out …` judges on them"
+        )
     weights = data.get("weights")
     if weights:
         said.append(

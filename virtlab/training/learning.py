@@ -36,11 +36,15 @@ LOOKS_AFTER = 60.0
 
 @dataclass(frozen=True)
 class Data:
-    """What is learned from: all trials, or a sample of those that memory does not hold."""
+    """What is learned from: all trials, or a sample of those that memory does not hold.
+
+    `left_out` says which trials were left out on purpose, and how many.
+    """
 
     trials: xr.Dataset
     digest: str
     large: LargeTrials | None = None
+    left_out: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)

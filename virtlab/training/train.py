@@ -35,6 +35,7 @@ def train(
     resume: bool = False,
     force: bool = False,
     start: str | os.PathLike[str] | None = None,
+    leave_out: str | None = None,
     report: Report | None = None,
 ) -> Model:
     """Learn p(measurement | parameters) from an experiment's lab files.
@@ -55,6 +56,9 @@ def train(
         A trained model to start from, of the same measurements; see `virtlab.training.transfer`.
         Networks are trained from there and anew, and those are kept that do better on settings
         held out.
+    leave_out
+        A comparison over parameters, such as ``temperature > 80``: trials at such settings are
+        not learned from, so that `evaluate` can tell how far the model extrapolates.
     report
         Called with `Progress` from the first second on.
 
@@ -77,6 +81,8 @@ def train(
     seed = experiment.training.seed if seed is None else seed
     model = None if start is None else read_parent(Path(start), experiment)
     data = _read(experiment, seed, tell)
+    if leave_out is not None:
+        data = _without(data, leave_out)
     if model is not None and data.large is not None:
         raise ConfigError(
             f"{experiment.path.name}: training from a model is for trials that [training] memory "
@@ -130,6 +136,23 @@ def _read(experiment: Experiment, seed: int, tell: Report) -> Data:
     if isinstance(found, LargeTrials):
         return Data(found.sample, found.digest, found)
     return Data(found, data_digest(found))
+
+
+def _without(data: Data, text: str) -> Data:
+    """Trials but those at settings that are left out on purpose."""
+    from virtlab.expressions import chosen
+    from virtlab.storage import data_digest
+    from virtlab.storage.sample import picked
+
+    if data.large is not None:
+        raise ConfigError(
+            "--leave-out is for trials that [training] memory holds; raise it, or make an "
+            "experiment.toml without these trials"
+        )
+    out = chosen(data.trials, text, "--leave-out")
+    kept = picked(data.trials, np.flatnonzero(~out))
+    left = {"expression": " ".join(text.split()), "trials": int(out.sum())}
+    return Data(kept, data_digest(kept), left_out=left)
 
 
 def _learn(
@@ -187,6 +210,7 @@ def _manifest(lesson: Lesson, learned: Learned, start: dict[str, Any] | None) ->
     count = data.large.trials if data.large else len(lesson.learnable.setting)
     told = describe(data.trials, learned.learnable, experiment, lesson.seed, count)
     told["data"] |= {"sha256": data.digest, "settings": learned.settings}
+    told["data"]["left_out"] = data.left_out
     return told | {
         "calibration": learned.spread,
         "relevance": learned.relevance,

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from virtlab.conditioning import Parameter, suggestion
-from virtlab.screening.syntax import Refused
+from virtlab.expressions.syntax import Refused
 from virtlab.trials import Measurement
 
 Array = NDArray[Any]

@@ -7,7 +7,7 @@ import pytest
 
 from virtlab.conditioning import Parameter
 from virtlab.errors import ConfigError
-from virtlab.screening.expressions import known_names, parse_goal, parse_requirement
+from virtlab.expressions.parsing import known_names, parse_goal, parse_requirement
 from virtlab.trials import Measurement
 
 KNOWN = known_names(

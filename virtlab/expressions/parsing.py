@@ -9,8 +9,8 @@ import numpy as np
 
 from virtlab.conditioning import Parameter
 from virtlab.errors import ConfigError
-from virtlab.screening.arithmetic import ALLOWED, Array, Compiler, Evaluate, Known, Values
-from virtlab.screening.syntax import Refused, parse_tree, pointed
+from virtlab.expressions.arithmetic import ALLOWED, Array, Compiler, Evaluate, Known, Values
+from virtlab.expressions.syntax import Refused, parse_tree, pointed
 from virtlab.trials import Measurement
 
 _NAMES_SHOWN = 20
