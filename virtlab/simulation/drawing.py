@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 MEMBER = "member"
 MOST_TRIALS = 10**9
+MOST_SEED = 2**63 - 1
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ class Drawer:
     def __init__(
         self, model: Model, design: Design, *, seed: int, pool: Executor | None = None
     ) -> None:
-        check_whole("seed", seed, 0, 2**63 - 1)
+        check_whole("seed", seed, 0, MOST_SEED)
         self._model, self._design, self._seed, self._pool = model, design, seed, pool
 
     def draw(

@@ -16,7 +16,7 @@ from virtlab import plugins
 from virtlab.conditioning import Parameter, Settings, condition
 from virtlab.design import Design, design_from
 from virtlab.domain import Domain
-from virtlab.errors import ModelFileError
+from virtlab.errors import ConfigError, ModelFileError
 from virtlab.modelfile import GENERATOR, REFERENCE, ModelFile, read_model
 from virtlab.runtime import Runtime
 from virtlab.scaling import Column, column_from_dict
@@ -25,6 +25,9 @@ from virtlab.trials import Measurement
 
 if TYPE_CHECKING:
     import xarray as xr
+
+    from virtlab.simulation.lazy import Chunks
+    from virtlab.storage.template import Template
 
 
 class Model:
@@ -105,6 +108,7 @@ class Model:
         trials: int = 100,
         seed: int = 0,
         strict: bool = False,
+        chunks: Chunks | None = None,
     ) -> xr.Dataset:
         """Simulate virtual trials.
 
@@ -120,6 +124,10 @@ class Model:
             is simulated.
         strict
             Refuse settings outside the data, instead of saying so in ``domain``.
+        chunks
+            Draw nothing yet: the Dataset's arrays are Dask's, and a block is drawn when it is
+            looked at. Trials per block; or the length of a block by dim, -1 for all of it; or
+            ``"auto"``, some 16 MB. The values are those that are drawn at once.
 
         Returns
         -------
@@ -137,7 +145,7 @@ class Model:
             Settings lie outside the data, and `strict` was asked for.
         """
         from virtlab.simulation.dataset import make_dataset
-        from virtlab.simulation.drawing import MEMBER, draw
+        from virtlab.simulation.drawing import MEMBER, MOST_SEED, MOST_TRIALS, check_whole, draw
         from virtlab.simulation.labels import make_template
         from virtlab.simulation.outside import refuse_outside
 
@@ -146,9 +154,17 @@ class Model:
         )
         if strict:
             refuse_outside(design, self.domain.distance(self.conditions(design.settings)))
-        drawn = draw(self, design, trials=trials, seed=seed)
+        check_whole("trials", trials, 1, MOST_TRIALS)
+        check_whole("seed", seed, 0, MOST_SEED)
         template = make_template(self, design, trials=trials, seed=seed)
+        if chunks is not None:
+            return make_dataset(template, _lazy(self, design, template, seed=seed, chunks=chunks))
+        drawn = draw(self, design, trials=trials, seed=seed)
         return make_dataset(template, drawn.measurements | {MEMBER: drawn.member})
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Travel without what is loaded: it is read again from the model file."""
+        return {key: v for key, v in self.__dict__.items() if key not in ("runtime", "domain")}
 
     def summary(self) -> str:
         """What it was trained on, its held-out scores and their verdict, as text."""
@@ -177,6 +193,18 @@ class Model:
     def _repr_html_(self) -> str:
         name = html.escape(self.file.path.name)
         return f"<b>virtlab.Model {name}</b><pre>{html.escape(self.summary())}</pre>"
+
+
+def _lazy(
+    model: Model, design: Design, template: Template, *, seed: int, chunks: Chunks
+) -> dict[str, Any]:
+    try:
+        from virtlab.simulation.lazy import lazy_arrays
+    except ImportError as error:
+        raise ConfigError(
+            f"chunks: needs Dask ({error}); pip install 'virtlab[cluster]'"
+        ) from error
+    return lazy_arrays(model, design, template, seed=seed, chunks=chunks)
 
 
 def _relevance(found: Mapping[str, Any]) -> list[str]:

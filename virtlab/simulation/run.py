@@ -11,7 +11,7 @@ from virtlab.config import Params
 from virtlab.design import Design, make_design
 from virtlab.errors import ConfigError
 from virtlab.progress import Progress, Report
-from virtlab.simulation.drawing import MOST_TRIALS, Drawer, check_whole, threads
+from virtlab.simulation.drawing import MOST_SEED, MOST_TRIALS, Drawer, check_whole, threads
 from virtlab.simulation.labels import make_template
 from virtlab.simulation.model import Model, load
 from virtlab.simulation.outside import refuse_outside
@@ -161,7 +161,7 @@ def _prepare(
     changes = {"seed": seed, "trials": trials}
     changed = params.model_copy(update={k: v for k, v in changes.items() if v is not None})
     check_whole("trials", changed.trials, 1, MOST_TRIALS)
-    check_whole("seed", changed.seed, 0, 2**63 - 1)
+    check_whole("seed", changed.seed, 0, MOST_SEED)
     model = load(params.path.parent / params.model)
     design = make_design(changed, model.parameters)
     template = make_template(
