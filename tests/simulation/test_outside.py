@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from sklearn.metrics import roc_auc_score
 
+from virtlab.cli import main
 from virtlab.errors import DomainError, SettingError
 
 
@@ -31,6 +33,19 @@ def test_strict_refuses_from_python(tiny):
     assert "power = 18, material = glass" in str(caught.value)
     made = tiny.simulate({"power": [5, 6], "material": "glass"}, trials=2, strict=True)
     assert set(made.domain.values) == {"inside"}
+
+
+def test_the_command_warns_once_and_with_strict_writes_nothing(params, tmp_path):
+    (tmp_path / "params.toml").write_text(params(power="[5, 15, 20]", material='"glass"').text)
+    command = ["simulate", str(tmp_path / "params.toml"), "--quiet"]
+    refused = CliRunner().invoke(main, [*command, "--strict"])
+    assert refused.exit_code == 1
+    assert "2 of 3 settings lie outside the data" in refused.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["params.toml"]
+    warned = CliRunner().invoke(main, command)
+    assert warned.exit_code == 0
+    assert warned.output.count("2 of 3 settings lie outside the data") == 1
+    assert "power = 20, material = glass" in warned.output
 
 
 def test_beyond_declared_bounds_is_an_error_without_strict_too(tiny):

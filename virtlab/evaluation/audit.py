@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from virtlab.simulation import Model
 
 FEWEST = (20, 5)  # pairs and settings
+TRACE_NEARNESS, TRACE_ADVANTAGE = 0.53, 0.05  # less is not worth a word
 CLEAR_NEARNESS, CLEAR_ADVANTAGE = 0.7, 0.75  # from here on it is memory, not a trace of it
 
 NOTHING, SOME, MEMORISES, UNKNOWN = (
@@ -109,24 +110,26 @@ def _judge(found: Memory, control: str) -> Audit:
     assert nearness is not None
     assert advantage is not None
     than = "than to a new one" if control == "new trials" else "than held-out draws are"
+    near = nearness.low > 0.5 and nearness.value >= TRACE_NEARNESS
+    guessed = advantage.low > 0 and advantage.value >= TRACE_ADVANTAGE
     signs = []
     if copies.low > 0:
         signs.append(
             f"{copies.value:.1%} of virtual trials, more than of {control}, are exact copies"
         )
-    if nearness.low > 0.5:
+    if near:
         signs.append(
             f"{nearness.value:.0%} of virtual trials are nearer to a training trial {than}"
         )
-    if advantage.low > 0:
+    if guessed:
         signs.append(
             "training trials are explained better than trials never seen: who was trained on can "
             f"be guessed with an advantage of {_interval(advantage)}, 1 being certainty"
         )
     strong = (
         copies.low > 0
-        or (nearness.low > 0.5 and nearness.value >= CLEAR_NEARNESS)
-        or (advantage.low > 0 and advantage.value >= CLEAR_ADVANTAGE)
+        or (near and nearness.value >= CLEAR_NEARNESS)
+        or (guessed and advantage.value >= CLEAR_ADVANTAGE)
     )
     verdict = MEMORISES if strong else SOME if signs else NOTHING
     words = "; ".join(signs) or (
