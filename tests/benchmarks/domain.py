@@ -9,8 +9,9 @@ settings inside, at the edge and outside, relative to that at fresh settings of 
 AUC by which each guard separates large errors (over twice the 90 % quantile at fresh settings) from
 small ones. Guards: `plain`, the distance with all features alike; `domain`, the product's;
 `members`, the spread of the members' means and deviations over their usual one; `both`, the larger
-of the last two; `false`, the share of fresh settings of the region that `domain` calls outside. Needs the public benchmark, `../shared/bench` beside the project (or --bench
-FOLDER); models are kept in --keep.
+of the last two. `false` is the share of fresh settings of the region that `domain` calls outside.
+Needs the public benchmark, `../shared/bench` beside the project (or --bench FOLDER); models are
+kept in --keep.
 """
 
 from __future__ import annotations

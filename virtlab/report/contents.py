@@ -26,6 +26,8 @@ from virtlab.report.together import (
 )
 from virtlab.simulation.remarks import remarks
 
+LITTLE = 0.2  # weight in distances of a feature that hardly matters
+
 
 @dataclass(frozen=True)
 class Number:
@@ -217,8 +219,17 @@ def _domain(manifest: Mapping[str, Any], comparison: Comparison | None) -> list[
     said = [
         "A setting is inside the data where it is as near to a training setting as 95 % of those "
         f"are to each other ({reach:.3g} standardised units), at the edge up to twice as far, and "
-        "outside beyond. virtlab does not extrapolate: believe nothing outside."
+        "outside beyond; so are values and pairs of categories that were never run. virtlab does "
+        "not extrapolate: believe nothing outside."
     ]
+    weights = manifest["domain"].get("weights", [])
+    labels = manifest["features"]["labels"] if weights else []
+    little = [name for name, weight in zip(labels, weights, strict=True) if weight <= LITTLE]
+    if little:
+        said.append(
+            "Parameters count by what they matter to the measurements; next to nothing, so that "
+            f"only values far beyond the data are outside: {', '.join(little)}."
+        )
     if comparison is not None:
         counts = ", ".join(f"{n:,} {name}" for name, n in comparison.region_counts.items())
         said.append(
