@@ -416,7 +416,10 @@ def test_no_tables_where_tables_belong():
         ("design = 'table'", "file: missing"),
         ("design = 'zip'\nfile = 'a.csv'", 'file: design = "zip" reads no file'),
         ("design = 'sobl'", "design: expected 'grid', 'zip', 'sobol', 'latin-hypercube' or"),
-        ("output = 'virtual.csv'", "output: expected a file name that ends in .nc or .zarr"),
+        (
+            "output = 'virtual.csv'",
+            "output: expected a file name that ends in .nc, .zarr, .h5 or .parquet",
+        ),
         ("model_ = 1", "model_: unknown key; did you mean 'model'?"),
         ("[objective]\nmaximize = 'a'\nminimize = 'b'", "give maximize or minimize, not both"),
         ("[objective]", "objective: expected maximize, minimize or require"),

@@ -206,7 +206,12 @@ def test_existing_output_is_kept_without_force(trained):
         ("trials = 40", "trials = 4e1", 2, "trials"),
         ("small_lab.virtlab", "none.virtlab", 1, "none.virtlab"),
         ("virtual.nc", "missing/virtual.nc", 1, "missing"),
-        ("virtual.nc", "virtual.csv", 2, "expected a file name that ends in .nc or .zarr"),
+        (
+            "virtual.nc",
+            "virtual.csv",
+            2,
+            "expected a file name that ends in .nc, .zarr, .h5 or .parquet",
+        ),
         ("model =", "model ==", 2, "params.toml"),
     ],
 )

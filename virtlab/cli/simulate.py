@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @click.option(
     "-o",
     "--output",
-    help="Where to write, .nc or .zarr; wins over PARAMS.",
+    help="Where to write: .nc, .zarr, .h5 or .parquet; wins over PARAMS.",
 )
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Wins over PARAMS.")
 @click.option(
@@ -35,6 +35,11 @@ if TYPE_CHECKING:
     "--workers", type=click.IntRange(1, 1024), help="Zarr: share the work among so many processes."
 )
 @click.option("--cluster", metavar="ADDRESS", help="Zarr: a Dask scheduler, tcp://host:8786.")
+@click.option(
+    "--to",
+    type=click.Choice(["inference-data"]),
+    help="What kind of NetCDF: for ArviZ, with groups.",
+)
 @as_json_option
 @quiet_option
 def simulate(
@@ -48,6 +53,7 @@ def simulate(
     resume: bool,
     workers: int | None,
     cluster: str | None,
+    to: str | None,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -75,6 +81,7 @@ def simulate(
             resume=resume,
             workers=workers,
             cluster=cluster,
+            inference=to == "inference-data",
             report=report,
         )
     emit(summary.to_dict(), summary.lines(), as_json=as_json)

@@ -128,8 +128,8 @@ class ObjectiveTable(Table):
 
 
 def _output(path: str) -> str:
-    if not path.endswith((".nc", ".zarr")):
-        raise ValueError("expected a file name that ends in .nc or .zarr")
+    if not path.endswith((".nc", ".zarr", ".h5", ".parquet")):
+        raise ValueError("expected a file name that ends in .nc, .zarr, .h5 or .parquet")
     return path
 
 

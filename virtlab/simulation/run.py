@@ -18,7 +18,7 @@ from virtlab.simulation.outside import refuse_outside
 from virtlab.simulation.plan import Plan, check_room, make_plan
 from virtlab.simulation.streaming import stream
 from virtlab.simulation.summary import Sample, Summary, summarise
-from virtlab.storage.output import Writer, check_output, opened
+from virtlab.storage.output import NETCDF, TRIALS, Writer, check_output, opened
 from virtlab.storage.places import is_url
 from virtlab.storage.template import Template
 
@@ -68,6 +68,7 @@ def simulate_to_file(
     resume: bool = False,
     workers: int | None = None,
     cluster: str | None = None,
+    inference: bool = False,
     report: Report | None = None,
 ) -> Summary:
     """Simulate what params.toml describes and write it whole or not at all.
@@ -88,6 +89,8 @@ def simulate_to_file(
     workers, cluster
         Have a Zarr store written by so many processes of their own, or by the workers of the Dask
         scheduler at this address, who have to reach the output.
+    inference
+        Write NetCDF as ArviZ' InferenceData.
     report
         Called with `Progress`.
 
@@ -99,13 +102,18 @@ def simulate_to_file(
     """
     tell = report or (lambda _progress: None)
     several = workers is not None or cluster is not None
-    check_output(_target(params, output), force=force, resume=resume, several=several)
+    target = _target(params, output)
+    check_output(target, force=force, resume=resume, several=several, suffixes=TRIALS)
+    if inference and not str(target).endswith(NETCDF):
+        raise ConfigError(f"{target}: InferenceData is a NetCDF file; name one ({NETCDF}) with -o")
     job = _prepare(params, output, seed, trials, strict=strict)
     planned = make_plan(job.model, job.design, job.template, job.drawer(), job.target)
     check_room(planned)
     largest = max(column.measurement.size for column in job.model.columns)
     sample = Sample(job.design.size, job.params.trials, largest)
-    with opened(job.target, job.template, resume=resume, force=force) as writer:
+    with opened(
+        job.target, job.template, resume=resume, force=force, inference=inference
+    ) as writer:
         if several:
             _simulate_elsewhere(job, writer, sample, tell, workers, cluster)
         else:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from virtlab.errors import DataError
 
 if TYPE_CHECKING:
+    import h5py
     import xarray as xr
 
     from virtlab.storage.tree import Node
@@ -137,6 +138,8 @@ def _hdf5(path: Path, start: bytes, max_depth: int | None, max_similar: int) -> 
         if describe_attributes(file)[0].get("virtual_data") != "1":
             tree = tree_of(file, max_depth=max_depth, max_similar=max_similar)
             return Inspection(path, "lab", size, tree)
+        if "_NCProperties" not in file.attrs:
+            return Inspection(path, "virtual", size, about=_about_table(file))
     return Inspection(path, "virtual", size, about=_about_dataset(path, "h5netcdf"))
 
 
@@ -213,6 +216,29 @@ def _about_dataset(path: Path, engine: Literal["h5netcdf", "zarr"]) -> dict[str,
             }
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
         raise DataError(f"{path}: damaged virtual trials ({error})") from error
+
+
+def _about_table(file: h5py.File) -> dict[str, Any]:
+    """Describe virtual trials in plain HDF5, see `virtlab.storage.hdf5_table`."""
+    from virtlab.storage.description import describe_attributes
+
+    def about(group: str, dim: str) -> dict[str, Any]:
+        return {
+            name: {
+                "dims": [dim, *(str(length) for length in found.shape[1:])],
+                "dtype": "text" if found.dtype.kind == "S" else str(found.dtype),
+                "units": str(found.attrs.get("units", "")),
+            }
+            for name, found in file.get(group, {}).items()
+        }
+
+    return {
+        "complete": True,
+        "dims": {"trial": len(file["trial"]) if "trial" in file else 0},
+        "coords": about("parameters", "trial") | about("axes", ""),
+        "measurements": about("measurements", "trial"),
+        "attributes": describe_attributes(file)[0],
+    }
 
 
 def _about_variable(variable: xr.DataArray) -> dict[str, Any]:

@@ -42,15 +42,20 @@ class NetcdfWriter:
         Where it will be.
     template
         What it will hold.
+    groups
+        Templates by the group that they are written to, in place of the root; `template` is one of
+        them, and the others leave nothing open.
     """
 
-    def __init__(self, path: Path, template: Template) -> None:
+    def __init__(
+        self, path: Path, template: Template, groups: Mapping[str, Template] | None = None
+    ) -> None:
         self._path, self._template = path, template
         self._partial = path.with_name(f".{path.name}.partial-{secrets.token_hex(4)}")
         self._disk = Disk(self._partial)
         try:
             self._hdf5 = timeless_hdf5(self._disk)
-            self._targets = _skeleton(self._hdf5, template)
+            self._targets = _skeleton(self._hdf5, template, groups or {"": template})
         except BaseException:
             self.abort()
             raise
@@ -123,31 +128,64 @@ def timeless_hdf5(target: Any) -> h5py.File:
     return h5py.File(h5py.h5f.create(b"virtual trials", h5py.h5f.ACC_TRUNC, creation, access))
 
 
-def _skeleton(hdf5: h5py.File, template: Template) -> dict[str, h5py.Dataset]:
+def timeless_group(hdf5: h5py.File, name: str) -> None:
+    """Make a group that, unlike h5py's own, holds no clock times."""
+    import h5py
+
+    creation = h5py.h5p.create(h5py.h5p.GROUP_CREATE)
+    creation.set_obj_track_times(False)
+    by_creation = h5py.h5p.CRT_ORDER_TRACKED | h5py.h5p.CRT_ORDER_INDEXED
+    creation.set_link_creation_order(by_creation)
+    creation.set_attr_creation_order(by_creation)
+    h5py.h5g.create(hdf5.id, name.encode(), gcpl=creation)
+
+
+def _skeleton(
+    hdf5: h5py.File, template: Template, groups: Mapping[str, Template]
+) -> dict[str, h5py.Dataset]:
     """Write all that is known from the start; the datasets that are still empty, by name."""
     import h5netcdf
 
     targets = {}
+    for group in filter(None, groups):
+        timeless_group(hdf5, group)
     with h5netcdf.File(hdf5, "w") as file:
-        file.dimensions = template.dims
         file.attrs.update(template.attrs)
-        for name, variable in (*template.coords.items(), *template.variables.items()):
-            attrs = variable.attrs if name in template.coords else template.attrs_of(name)
-            if variable.values is not None:
-                _write_known(file, name, variable, attrs)
-            else:
-                targets[name] = _make_open(file, name, variable, template, attrs)
+        for group, inside in groups.items():
+            place = file.groups[group] if group else file
+            place.dimensions = inside.dims
+            place.attrs.update(inside.attrs)
+            for name, variable in inside.coords.items():
+                _write_known(place, name, variable, variable.attrs, {})
+            for name, variable in inside.variables.items():
+                attrs = inside.attrs_of(name)
+                if variable.values is None:
+                    targets[name] = _make_open(place, name, variable, inside, attrs)
+                else:
+                    _write_known(place, name, variable, attrs, _options(variable))
         return {name: hdf5[path] for name, path in targets.items()}
 
 
-def _write_known(file: Any, name: str, variable: Variable, attrs: Mapping[str, Any]) -> None:
-    import h5py
-
-    number = variable.dtype.kind == "f" and name not in file.dimensions
-    options: dict[str, Any] = {"fillvalue": variable.dtype.type(np.nan)} if number else {}
-    if number and variable.shape and variable.known.size:
+def _options(variable: Variable) -> dict[str, Any]:
+    """How a known variable is stored; numbers may be missing, and are compressed."""
+    if variable.dtype.kind != "f":
+        return {}
+    options: dict[str, Any] = {"fillvalue": variable.dtype.type(np.nan)}
+    if variable.shape and variable.known.size:
         chunks = chunk_of(variable.shape, variable.shape, variable.width, CHUNK)
         options |= {"chunks": chunks, **FILTERS}
+    return options
+
+
+def _write_known(
+    file: Any,
+    name: str,
+    variable: Variable,
+    attrs: Mapping[str, Any],
+    options: Mapping[str, Any],
+) -> None:
+    import h5py
+
     text = variable.dtype == object
     made = file.create_variable(
         name, variable.dims, h5py.string_dtype() if text else variable.dtype, **options
@@ -191,7 +229,8 @@ def bytes_of(values: NDArray[Any], variable: Variable) -> NDArray[Any]:
     if variable.dtype != object:
         return values
     names = np.array([name.encode() for name in variable.categories], f"S{variable.width}")
-    letters: NDArray[Any] = names[values].view("S1").reshape(*values.shape, variable.width)
+    chosen = np.ascontiguousarray(names[values])
+    letters: NDArray[Any] = chosen.view("S1").reshape(*values.shape, variable.width)
     return letters
 
 

@@ -10,10 +10,21 @@ from virtlab.errors import ConfigError, OutputError
 
 NETCDF = ".nc"
 ZARR = ".zarr"
+HDF5 = ".h5"
+PARQUET = ".parquet"
+DATASETS = (NETCDF, ZARR)
+"""What a Dataset is written to."""
+TRIALS = (NETCDF, ZARR, HDF5, PARQUET)
+"""What virtual trials are written to."""
 
 
 def check_output(
-    path: Path | str, *, force: bool = False, resume: bool = False, several: bool = False
+    path: Path | str,
+    *,
+    force: bool = False,
+    resume: bool = False,
+    several: bool = False,
+    suffixes: tuple[str, ...] = DATASETS,
 ) -> None:
     """Refuse an output that cannot be written, before the work that fills it is done.
 
@@ -27,6 +38,8 @@ def check_output(
         The output is one that an interrupted run may have left.
     several
         Several processes are going to write it.
+    suffixes
+        Formats that are expected.
 
     Raises
     ------
@@ -47,10 +60,12 @@ def check_output(
         if not path.rstrip("/").endswith(ZARR):
             raise ConfigError(f"output {path!r}: expected a URL that ends in {ZARR}")
         return
-    if path.suffix not in (NETCDF, ZARR) or "\0" in str(path):
+    if path.suffix not in suffixes or "\0" in str(path):
+        names = {NETCDF: "NetCDF", ZARR: "Zarr", HDF5: "HDF5", PARQUET: "Parquet"}
+        known = [f"{suffix} ({names[suffix]})" for suffix in suffixes]
         raise ConfigError(
-            f"output {str(path)!r}: expected a name that ends in {NETCDF} (NetCDF) or "
-            f"{ZARR} (Zarr), found {path.suffix or 'no suffix'!r}"
+            f"output {str(path)!r}: expected a name that ends in {', '.join(known[:-1])} or "
+            f"{known[-1]}, found {path.suffix or 'no suffix'!r}"
         )
     folder = path.parent
     if not folder.is_dir():
@@ -67,12 +82,13 @@ def check_output(
 
 def check_replaceable(path: Path) -> None:
     """`path` is something that this room may replace; it never deletes what is not its own."""
-    if path.suffix == NETCDF:
+    if path.suffix != ZARR:
         if path.is_dir():
             raise OutputError(f"{path} is a folder; choose another name or move it away")
         if path.exists() and not path.is_file():
             raise OutputError(f"{path} is not a regular file; choose another name")
-    found = _foreign_file(path) if path.suffix == NETCDF else _foreign(path)
+    looks = {ZARR: _foreign, PARQUET: _foreign_table}
+    found = looks.get(path.suffix, _foreign_file)(path)
     if found:
         raise OutputError(
             f"{path} exists and is {found}, which virtlab never deletes, not even with "
@@ -81,7 +97,7 @@ def check_replaceable(path: Path) -> None:
 
 
 def _foreign_file(path: Path) -> str:
-    """Say what stands at a .nc path, ``""`` for virtual trials, nothing, or an empty file."""
+    """Say what stands at a .nc or .h5 path, ``""`` for virtual trials or nothing."""
     import h5py
 
     if not path.exists() or not path.stat().st_size:
@@ -90,8 +106,22 @@ def _foreign_file(path: Path) -> str:
         with h5py.File(path, "r", locking=False) as file:
             ours = bool(file.attrs.get("virtual_data"))
     except (OSError, ValueError, RuntimeError):
-        return "no NetCDF-4 file"
+        return "no NetCDF-4 or HDF5 file"
     return "" if ours else "a file that holds no virtual trials"
+
+
+def _foreign_table(path: Path) -> str:
+    """Say what stands at a .parquet path, ``""`` for virtual trials, nothing, or an empty file."""
+    from virtlab.storage.parquet import arrow
+
+    if not path.exists() or not path.stat().st_size:
+        return ""
+    pyarrow, parquet = arrow()
+    try:
+        metadata = parquet.read_schema(path).metadata or {}
+    except (OSError, pyarrow.ArrowException):
+        return "no Parquet file"
+    return "" if metadata.get(b"virtual_data") == b"1" else "a table that holds no virtual trials"
 
 
 def _foreign(path: Path) -> str:

@@ -17,7 +17,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from virtlab.errors import OutputError
-from virtlab.storage.occupant import NETCDF, ZARR, check_output, check_replaceable
+from virtlab.storage.occupant import (
+    HDF5,
+    NETCDF,
+    PARQUET,
+    TRIALS,
+    ZARR,
+    check_output,
+    check_replaceable,
+)
 from virtlab.storage.template import Region, Regions, Template, Variable
 
 if TYPE_CHECKING:  # only whoever already holds a Dataset has paid for xarray
@@ -25,6 +33,7 @@ if TYPE_CHECKING:  # only whoever already holds a Dataset has paid for xarray
 
 __all__ = [
     "NETCDF",
+    "TRIALS",
     "ZARR",
     "Writer",
     "check_output",
@@ -55,14 +64,19 @@ class Writer(Protocol):
 
 @contextmanager
 def opened(
-    target: Path | str, template: Template, *, resume: bool = False, force: bool = False
+    target: Path | str,
+    template: Template,
+    *,
+    resume: bool = False,
+    force: bool = False,
+    inference: bool = False,
 ) -> Iterator[Writer]:
     """Open an output for writing; leaving without an error makes it appear.
 
     Parameters
     ----------
     target
-        A path ending in ``.nc`` or ``.zarr``, or the URL of a Zarr store.
+        A path ending in one of `TRIALS`, or the URL of a Zarr store.
     template
         What it will hold.
     resume
@@ -70,6 +84,8 @@ def opened(
         one is interrupted, too.
     force
         Replace virtual trials that stand there already, and what an interrupted run left.
+    inference
+        Write NetCDF as ArviZ' InferenceData.
 
     Raises
     ------
@@ -78,7 +94,7 @@ def opened(
     """
     plain = _plain(template)
     try:
-        writer = _writer(target, plain, resume=resume, force=force)
+        writer = _writer(target, plain, resume=resume, force=force, inference=inference)
         try:
             yield writer
             writer.commit()
@@ -89,11 +105,26 @@ def opened(
         raise OutputError(f"{target}: cannot be written: {error.strerror or error}") from error
 
 
-def _writer(target: Path | str, template: Template, *, resume: bool, force: bool) -> Writer:
-    if isinstance(target, Path) and target.suffix == NETCDF:
+def _writer(
+    target: Any, template: Template, *, resume: bool, force: bool, inference: bool
+) -> Writer:
+    suffix = target.suffix if isinstance(target, Path) else ZARR
+    if suffix == NETCDF and inference:
+        from virtlab.storage.inference import InferenceWriter
+
+        return InferenceWriter(target, template)
+    if suffix == NETCDF:
         from virtlab.storage.netcdf import NetcdfWriter
 
         return NetcdfWriter(target, template)
+    if suffix == HDF5:
+        from virtlab.storage.hdf5_table import TableWriter
+
+        return TableWriter(target, template)
+    if suffix == PARQUET:
+        from virtlab.storage.parquet import ParquetWriter
+
+        return ParquetWriter(target, template)
     from virtlab.storage.zarr_store import ZarrWriter
 
     return ZarrWriter(target, template, resume=resume, anew=force, check=check_replaceable)
@@ -101,7 +132,7 @@ def _writer(target: Path | str, template: Template, *, resume: bool, force: bool
 
 def compressed(target: Path | str, variable: Variable, values: NDArray[Any]) -> int:
     """How many bytes some values of a variable take on the disk."""
-    if isinstance(target, Path) and target.suffix == NETCDF:
+    if isinstance(target, Path) and target.suffix in (NETCDF, HDF5):
         from virtlab.storage.netcdf import bytes_of, deflated
 
         return len(deflated(bytes_of(values, variable)))
