@@ -122,3 +122,18 @@ def test_settings_measured_once_do_not_disturb_the_floor():
     assert scores.replicate_floor(real, setting) == pytest.approx(
         scores.replicate_floor(real[:1500], setting[:1500])
     )
+
+
+def test_the_energy_score_is_that_of_a_library_kept_by_others():
+    import scoringrules
+
+    rng = np.random.default_rng(2)
+    draws, real = rng.normal(size=(12, 30, 1)), rng.normal(size=(30, 1))
+    expected = scoringrules.crps_ensemble(
+        real[:, 0], np.moveaxis(draws[..., 0], 0, 1), estimator="fair"
+    )
+    np.testing.assert_allclose(scores.energy_scores(draws, real), expected, rtol=1e-9)
+    draws, real = rng.normal(size=(12, 30, 4)), rng.normal(size=(30, 4))
+    expected = scoringrules.es_ensemble(real, np.moveaxis(draws, 0, 1), estimator="fair")
+    # One unit of our distance is the root mean square over the values.
+    np.testing.assert_allclose(scores.energy_scores(draws, real), expected / 2, rtol=1e-9)

@@ -1,5 +1,6 @@
 """A lab whose truth is known, and models of it that are right or wrong in a known way."""
 
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from types import SimpleNamespace
@@ -221,3 +222,9 @@ def judged():
         "collapsed": KnownModel(noise=0.2),
     }
     return {name: evaluate(model, new_trials()) for name, model in models.items()}
+
+
+@pytest.fixture(scope="session")
+def known():
+    """This module: the known truth."""
+    return sys.modules[__name__]

@@ -62,7 +62,7 @@ def test_the_model_that_ignores_the_parameters_is_called_useless(held_out):
 
 
 def test_rivals_learn_from_other_folds_alone(kept_model, monkeypatch):
-    from virtlab.evaluation import learners
+    from virtlab.evaluation import learners, rivals
 
     seen = []
 
@@ -76,7 +76,7 @@ def test_rivals_learn_from_other_folds_alone(kept_model, monkeypatch):
 
         return spied
 
-    monkeypatch.setitem(learners.LEARNERS, "nearest settings", spy)
+    monkeypatch.setitem(rivals.LEARNERS, "nearest settings", spy)
     evaluate(kept_model(), rivals=["nearest settings"])
     assert len(seen) == 5
     assert all(learned and asked and not learned & asked for learned, asked in seen)

@@ -138,7 +138,7 @@ def evaluate(
     report
         Called with the fraction done.
     rivals
-        Simpler models to compare with, of `virtlab.evaluation.learners.LEARNERS`.
+        Simpler models to compare with, of `virtlab.evaluation.rivals.LEARNERS`.
 
     Raises
     ------

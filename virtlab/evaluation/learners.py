@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,8 @@ from virtlab.evaluation.matching import Array, Matched
 from virtlab.trials import Measurement
 
 Draw = Callable[[Array, int], Array]
-Learner = Callable[["Lesson", np.random.Generator, dict[str, Array]], Draw]
+Memory = dict[str, Any]
+Learner = Callable[["Lesson", np.random.Generator, Memory], Draw]
 
 TREES, LEAF = 60, 5
 TUNED, KNOWN = 250, 1_000  # trials that a process finds its length scales from, and predicts from
@@ -86,24 +88,35 @@ def _without_gaps(conditions: Array, values: Array) -> Array:
     return filled
 
 
-def nearest_settings(lesson: Lesson, rng: np.random.Generator, _memory: dict[str, Array]) -> Draw:
+def nearest_settings(lesson: Lesson, rng: np.random.Generator, _memory: Memory) -> Draw:
     """Resample the trials of the nearest settings: as many as the root of all trials."""
+    near = nearest_rows(lesson)
+
+    def draw(conditions: Array, draws: int) -> Array:
+        rows = near(conditions)
+        pick = rng.integers(0, rows.shape[1], (len(conditions), draws))
+        drawn: Array = lesson.values[np.take_along_axis(rows, pick, axis=1)]
+        return drawn
+
+    return draw
+
+
+def nearest_rows(lesson: Lesson) -> Callable[[Array], NDArray[np.int64]]:
+    """The nearest trials of conditions: as many as the root of all, ``(setting, neighbour)``."""
     from sklearn.neighbors import NearestNeighbors
 
     size = len(lesson.values)
     count = min(size, max(5, round(np.sqrt(size))))
     found = NearestNeighbors(n_neighbors=count).fit(lesson.conditions)
 
-    def draw(conditions: Array, draws: int) -> Array:
-        near = found.kneighbors(conditions, return_distance=False)
-        pick = rng.integers(0, count, (len(conditions), draws))
-        drawn: Array = lesson.values[np.take_along_axis(near, pick, axis=1)]
-        return drawn
+    def near(conditions: Array) -> NDArray[np.int64]:
+        rows: NDArray[np.int64] = found.kneighbors(conditions, return_distance=False)
+        return rows
 
-    return draw
+    return near
 
 
-def quantile_forest(lesson: Lesson, rng: np.random.Generator, _memory: dict[str, Array]) -> Draw:
+def quantile_forest(lesson: Lesson, rng: np.random.Generator, _memory: Memory) -> Draw:
     """Resample the leaves of a random forest (Meinshausen 2006): whole trials, jointly."""
     from sklearn.ensemble import RandomForestRegressor
 
@@ -135,7 +148,7 @@ def quantile_forest(lesson: Lesson, rng: np.random.Generator, _memory: dict[str,
     return draw
 
 
-def gaussian_process(lesson: Lesson, rng: np.random.Generator, memory: dict[str, Array]) -> Draw:
+def gaussian_process(lesson: Lesson, rng: np.random.Generator, memory: Memory) -> Draw:
     """A process with one length scale per feature for each measurement (scikit-learn).
 
     Length scales are found once, on the first fold's trials, which favours it a little. A wide
@@ -159,7 +172,7 @@ def _process(
     conditions: Array,
     values: Array,
     rng: np.random.Generator,
-    memory: dict[str, Array],
+    memory: Memory,
 ) -> Draw:
     """One measurement's process."""
     from sklearn.gaussian_process import GaussianProcessRegressor
@@ -174,7 +187,7 @@ def _process(
         mean, spread = process.predict(asked, return_std=True)
         mean, spread = mean.reshape(len(asked), 1, -1), spread.reshape(len(asked), 1, -1)
         if measurement.kind == "categorical":
-            return _categories(mean[:, 0], draws, values.max(), rng)
+            return categories(mean[:, 0], draws, values.max(), rng)
         noise = rng.standard_normal((len(asked), draws, scores.shape[1]))
         drawn = (mean + spread * noise) @ turn.T + center
         drawn += rest[rng.integers(0, len(rest), drawn.shape[:2])]
@@ -185,7 +198,7 @@ def _process(
     return draw
 
 
-def _tuned(name: str, conditions: Array, scores: Array, memory: dict[str, Array]):  # type: ignore[no-untyped-def]
+def _tuned(name: str, conditions: Array, scores: Array, memory: Memory):  # type: ignore[no-untyped-def]
     """A kernel of the highest marginal likelihood, remembered from the first fold."""
     import warnings
 
@@ -205,7 +218,7 @@ def _tuned(name: str, conditions: Array, scores: Array, memory: dict[str, Array]
     return kernel.clone_with_theta(memory[name])
 
 
-def _categories(shares: Array, draws: int, high: float, rng: np.random.Generator) -> Array:
+def categories(shares: Array, draws: int, high: float, rng: np.random.Generator) -> Array:
     """Draw one-hot categories in proportion to predicted shares ``(setting, category)``."""
     shares = np.maximum(shares, 1e-6)
     ladder = np.cumsum(shares / shares.sum(axis=1, keepdims=True), axis=1)
@@ -225,10 +238,3 @@ def _components(values: Array) -> tuple[Array, Array, Array]:
     number = min(COMPONENTS, *values.shape)
     axes = randomized_svd(values - center, number, random_state=0)[2].T
     return (values - center) @ axes, axes, center
-
-
-LEARNERS: dict[str, Learner] = {
-    "nearest settings": nearest_settings,
-    "quantile forest": quantile_forest,
-    "Gaussian process": gaussian_process,
-}

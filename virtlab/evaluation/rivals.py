@@ -17,8 +17,16 @@ from virtlab.evaluation.collecting import Collected
 from virtlab.evaluation.compared import Compared
 from virtlab.evaluation.estimates import Estimate, estimate_mean
 from virtlab.evaluation.joint import CollectedJoint, Joint
-from virtlab.evaluation.learners import LEARNERS, Learner, Lesson
+from virtlab.evaluation.learners import (
+    Learner,
+    Lesson,
+    Memory,
+    gaussian_process,
+    nearest_settings,
+    quantile_forest,
+)
 from virtlab.evaluation.matching import Array
+from virtlab.evaluation.networks import conditional_vae, latent_resampling
 from virtlab.evaluation.scoring import LEVELS, Scored, score
 from virtlab.evaluation.two_sample import TwoSample, tell_apart
 from virtlab.trials import Measurement
@@ -28,6 +36,13 @@ Indices = NDArray[np.int64]
 DRAWS = (20, 100)
 MOST_VALUES = 1e7  # of settings x draws x values, in memory
 CHEAP = ("nearest settings", "quantile forest", "Gaussian process")
+LEARNERS: dict[str, Learner] = {
+    "nearest settings": nearest_settings,
+    "quantile forest": quantile_forest,
+    "Gaussian process": gaussian_process,
+    "conditional VAE": conditional_vae,
+    "autoencoder": latent_resampling,
+}
 
 
 @dataclass(frozen=True)
@@ -107,7 +122,7 @@ def _draw(
     draws = int(np.clip(MOST_VALUES / (len(conditions) * width), *DRAWS))
     whole = np.empty((len(conditions), draws, width), np.float32)
     start = Lesson.of(material.trials, measurements)
-    memory: dict[str, Array] = {}
+    memory: Memory = {}
     for fold in np.unique(material.judged_fold):
         here = np.flatnonzero(material.judged_fold == fold)
         rows = np.flatnonzero(material.fold[material.trials.setting] != fold)
