@@ -22,6 +22,13 @@ from virtlab.cli.progress import showing
     metavar="COMPARISON",
     help='Judge on such settings of --data alone, e.g. "temperature > 80".',
 )
+@click.option(
+    "--baselines",
+    type=click.Choice(["cheap", "all", "none"]),
+    default="cheap",
+    show_default=True,
+    help="Simpler models to compare with; all: networks, too, which takes a minute or more.",
+)
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write a report here, .html.")
 @click.option("--force", is_flag=True, help="Replace a report that is there.")
 @as_json_option
@@ -30,6 +37,7 @@ def evaluate(
     model: Path,
     data: Path | None,
     leave_out: str | None,
+    baselines: str,
     output: Path | None,
     force: bool,
     as_json: bool,
@@ -50,7 +58,13 @@ def evaluate(
         if output is not None:
             check_report(output, force=force)
         found = evaluate_to_report(
-            model, data, output, leave_out=leave_out, force=force, report=report
+            model,
+            data,
+            output,
+            leave_out=leave_out,
+            baselines=baselines,
+            force=force,
+            report=report,
         )
     lines = found.lines() + ([f"written to {output}"] if output else [])
     emit(found.to_dict() | {"report": output}, lines, as_json=as_json)

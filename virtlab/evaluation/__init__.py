@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from virtlab.evaluation.evaluation import Evaluation, evaluate
+from virtlab.evaluation.rivals import BASELINES
 
-__all__ = ["Evaluation", "evaluate"]
+__all__ = ["BASELINES", "Evaluation", "evaluate"]

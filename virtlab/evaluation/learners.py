@@ -187,7 +187,7 @@ def _process(
         mean, spread = process.predict(asked, return_std=True)
         mean, spread = mean.reshape(len(asked), 1, -1), spread.reshape(len(asked), 1, -1)
         if measurement.kind == "categorical":
-            return categories(mean[:, 0], draws, values.max(), rng)
+            return _categories(mean[:, 0], draws, values.max(), rng)
         noise = rng.standard_normal((len(asked), draws, scores.shape[1]))
         drawn = (mean + spread * noise) @ turn.T + center
         drawn += rest[rng.integers(0, len(rest), drawn.shape[:2])]
@@ -218,7 +218,7 @@ def _tuned(name: str, conditions: Array, scores: Array, memory: Memory):  # type
     return kernel.clone_with_theta(memory[name])
 
 
-def categories(shares: Array, draws: int, high: float, rng: np.random.Generator) -> Array:
+def _categories(shares: Array, draws: int, high: float, rng: np.random.Generator) -> Array:
     """Draw one-hot categories in proportion to predicted shares ``(setting, category)``."""
     shares = np.maximum(shares, 1e-6)
     ladder = np.cumsum(shares / shares.sum(axis=1, keepdims=True), axis=1)

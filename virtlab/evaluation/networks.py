@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from virtlab.evaluation.learners import Draw, Lesson, Memory, categories, nearest_rows
+from virtlab.evaluation.learners import Draw, Lesson, Memory, nearest_rows
 from virtlab.evaluation.matching import Array
 
 if TYPE_CHECKING:  # TensorFlow takes seconds to import
@@ -33,7 +33,7 @@ def conditional_vae(lesson: Lesson, rng: np.random.Generator, memory: Memory) ->
         noise = rng.standard_normal((len(places), latents)).astype(np.float32)
         mean, spread = trained.decode(places, noise)
         values = mean + spread * rng.standard_normal(mean.shape)
-        return _snapped(lesson, (values * scale + center).reshape(len(conditions), draws, -1), rng)
+        return _snapped(lesson, (values * scale + center).reshape(len(conditions), draws, -1))
 
     return draw
 
@@ -59,7 +59,7 @@ def latent_resampling(lesson: Lesson, rng: np.random.Generator, memory: Memory) 
         flat = blurred.reshape(-1, latents).astype(np.float32)
         values = trained.decode(np.zeros((len(flat), 0), np.float32), flat)[0]
         values = values.reshape(*chosen.shape, -1) + rest[rng.integers(0, len(rest), chosen.shape)]
-        return _snapped(lesson, values * scale + center, rng)
+        return _snapped(lesson, values * scale + center)
 
     return draw
 
@@ -96,14 +96,13 @@ def _standard(lesson: Lesson) -> tuple[Array, Array]:
     return lesson.values.mean(axis=0), scale
 
 
-def _snapped(lesson: Lesson, values: Array, rng: np.random.Generator) -> Array:
+def _snapped(lesson: Lesson, values: Array) -> Array:
     """Values as they can be measured: categories, whole counts, within limits."""
     for measurement, here in lesson.slices:
         part = values[..., here]
         if measurement.kind == "categorical":
             high = lesson.values[:, here].max()
-            flat = part.reshape(-1, part.shape[-1]) / high
-            values[..., here] = categories(flat, 1, high, rng)[:, 0].reshape(part.shape)
+            values[..., here] = np.eye(part.shape[-1])[part.argmax(axis=-1)] * high
             continue
         part = np.round(part) if measurement.kind == "count" else part
         values[..., here] = np.clip(part, *measurement.support)

@@ -36,6 +36,11 @@ Indices = NDArray[np.int64]
 DRAWS = (20, 100)
 MOST_VALUES = 1e7  # of settings x draws x values, in memory
 CHEAP = ("nearest settings", "quantile forest", "Gaussian process")
+BASELINES = {
+    "cheap": CHEAP,
+    "all": (*CHEAP, "conditional VAE", "autoencoder"),
+    "none": (),
+}
 LEARNERS: dict[str, Learner] = {
     "nearest settings": nearest_settings,
     "quantile forest": quantile_forest,

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from virtlab.errors import ConfigError, OutputError
-from virtlab.evaluation import Evaluation, evaluate
+from virtlab.evaluation import BASELINES, Evaluation, evaluate
 from virtlab.expressions import chosen
 from virtlab.modelfile import replace_whole
 from virtlab.progress import Progress, Report
@@ -24,6 +24,7 @@ def evaluate_to_report(
     output: Path | None = None,
     *,
     leave_out: str | None = None,
+    baselines: str = "cheap",
     force: bool = False,
     report: Report | None = None,
 ) -> Evaluation:
@@ -39,6 +40,8 @@ def evaluate_to_report(
         Where to write the report; None for none.
     leave_out
         A comparison over parameters: only trials at such settings of `data` are judged.
+    baselines
+        Simpler models to compare with: ``cheap``, ``all`` or ``none``.
     force
         Replace a report that is there.
     report
@@ -69,7 +72,11 @@ def evaluate_to_report(
         )
         if leave_out is not None:
             trials = picked(trials, np.flatnonzero(chosen(trials, leave_out, "--leave-out")))
-    found = evaluate(loaded, trials, lambda part: tell(Progress("evaluating", 0.1 + 0.8 * part)))
+
+    def told(part: float) -> None:
+        tell(Progress("evaluating", 0.1 + 0.8 * part))
+
+    found = evaluate(loaded, trials, told, rivals=BASELINES[baselines])
     if output is not None:
         tell(Progress("writing", 0.9, message=output.name))
         write_report(found, output, force=force)
