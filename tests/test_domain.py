@@ -187,3 +187,12 @@ def test_a_new_pair_is_nothing_unusual_where_most_trials_are_alone_with_theirs()
     runs = [(i, (i + k) % 8) for i in range(8) for k in range(3)]
     found = learn_domain(pairs(8, runs, 1)[:, :-1], RNG)
     assert judge(found, pairs(8, [(0, 5)], 1)[0, :-1]) == ["edge"]
+
+
+def test_what_was_run_once_among_many_settings_is_known(monkeypatch):
+    monkeypatch.setattr(domain, "MOST_REFERENCES", 30)
+    rows = pairs(3, [(0, 0), (1, 1), (0, 1), (1, 0)], 50)
+    once = pairs(3, [(2, 2)], 1)
+    found = learn_domain(np.concatenate([rows, once]), np.random.default_rng(0))
+    assert len(found.reference) == 30
+    assert judge(found, once[0]) == ["inside"]

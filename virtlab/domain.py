@@ -108,8 +108,7 @@ def learn_domain(
     """
     reference = np.unique(conditions, axis=0)
     if len(reference) > MOST_REFERENCES:
-        keep = rng.choice(len(reference), MOST_REFERENCES, replace=False)
-        reference = reference[np.sort(keep)]
+        reference = reference[_some(reference, rng)]
     weights = np.ones(reference.shape[1], np.float32)
     if len(reference) < 2:
         return Domain(reference, 0.0, weights)
@@ -117,6 +116,15 @@ def learn_domain(
         weights = _weights(reference, relevance)
     gaps = _nearest(reference * weights, reference * weights, skip_self=True)
     return Domain(reference, float(np.quantile(gaps, INSIDE_QUANTILE)), weights)
+
+
+def _some(reference: Floats, rng: np.random.Generator) -> NDArray[np.intp]:
+    """Rows to represent many, sorted: the rarest pairs of categories first, else at random."""
+    order = rng.permutation(len(reference))
+    on = (reference[:, np.isin(reference, (-1, 1)).all(axis=0)] > 0).astype(np.float32)
+    rare = ((on.T @ on > 0) & (on.T @ on <= 2)).astype(np.float32)
+    common = ((on @ rare) * on).max(axis=1, initial=0) == 0
+    return np.sort(order[np.argsort(common[order], kind="stable")][:MOST_REFERENCES])
 
 
 def feature_relevance(labels: Sequence[str], relevance: Mapping[str, Any]) -> Floats:

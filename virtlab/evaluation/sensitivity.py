@@ -35,6 +35,7 @@ MOST_VALUES = 1.5e7  # simulated: what the points are chosen by
 COMPONENTS = 8  # principal ones, of a signal's values over the settings
 KEPT = 0.995  # of their variance
 FAINT = 0.01  # of the spread between trials: a mean that moves less is not taken apart
+STEADY = 0.1  # relative: nor is a spread that changes less
 OFTEN = 0.05  # share of settings outside the data that is worth a word
 CONFIDENCE = 0.9
 
@@ -59,12 +60,15 @@ class Effect:
     settled
         Share of its variance, over settings and trials, that the settings decide; the rest is
         between trials at a setting.
+    widens
+        How much its spread changes with the settings, relative to its root mean square.
     mean, spread
         Parameters by their total effect, largest first; empty where there is next to none.
     """
 
     measurement: str
     settled: float
+    widens: float
     mean: tuple[Index, ...]
     spread: tuple[Index, ...]
 
@@ -99,11 +103,11 @@ class Sensitivity:
         """For the terminal."""
         lines = []
         for effect in self.effects:
-            mean, spread = (_shares(found) for found in (effect.mean, effect.spread))
-            lines.append(
-                f"{effect.measurement}: settings decide {effect.settled:.0%} of its variance; its "
-                f"mean follows {mean or 'no parameter'}; its spread {spread or 'no parameter'}"
-            )
+            line = f"{effect.measurement}: settings decide {effect.settled:.0%} of its variance"
+            line += f"; its mean follows {_shares(effect.mean) or 'no parameter'}"
+            if effect.spread:
+                line += f"; its spread, by ±{effect.widens:.0%}, {_shares(effect.spread)}"
+            lines.append(line)
         return lines + [f"note: {said}" for said in self.notes]
 
 
@@ -171,15 +175,16 @@ def _effect(measurement: Measurement, mean: Array, spread: Array, names: list[st
     between, within = float(mean.var(axis=0).sum()), float(np.square(spread).mean(axis=0).sum())
     total = between + within
     if total == 0:
-        return Effect(measurement.name, 0.0, (), ())
-    moves = between > FAINT**2 * total
-    widens = measurement.kind != "categorical" and spread.var(axis=0).sum() > FAINT**2 * within
+        return Effect(measurement.name, 0.0, 0.0, (), ())
+    widens = float(np.sqrt(spread.var(axis=0).sum() / within)) if within > 0 else 0.0
+    # The spread of a category follows from its share.
+    apart = measurement.kind != "categorical" and widens > STEADY
     return Effect(
         measurement.name,
         between / total,
-        find_indices(mean, names) if moves else (),
-        # The spread of a category follows from its share.
-        find_indices(spread, names) if widens else (),
+        widens,
+        find_indices(mean, names) if between > FAINT**2 * total else (),
+        find_indices(spread, names) if apart else (),
     )
 
 

@@ -48,7 +48,8 @@ def make_drivers(found: Sensitivity, manifest: Mapping[str, Any]) -> list[Driver
             )
             for name in names
         ]
-        said = f"The settings decide {effect.settled:.0%} of its variance; the rest is scatter."
+        said = f"The settings decide {effect.settled:.0%} of its variance; the rest is scatter"
+        said += f", whose size changes with them by ±{effect.widens:.0%}." if effect.spread else "."
         made.append(Drivers(effect.measurement, said, figures))
     return made
 
