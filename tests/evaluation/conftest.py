@@ -74,7 +74,7 @@ class KnownModel:
 
     def __init__(self, *, marginal=False, name="known", **distortion):
         self.file = SimpleNamespace(path=Path("known.virtlab"), digest="5" * 64)
-        self.parameters, self.measurements = PARAMETERS, MEASUREMENTS
+        self.parameters, self.measurements, self.columns = PARAMETERS, MEASUREMENTS, ()
         self.marginal, self.distortion = marginal, distortion
         grid = {
             "power": np.repeat(POWERS, 2),

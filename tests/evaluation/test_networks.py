@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from virtlab.evaluation.comparison import compare
 from virtlab.evaluation.learners import Lesson
 from virtlab.evaluation.rivals import LEARNERS
 from virtlab.trials import Measurement
@@ -47,3 +48,13 @@ def test_a_second_fold_learns_anew(lesson):
         part = lesson.some(fold)
         drawn = learner(part, np.random.default_rng(2), memory)(part.conditions[:50], 20)
         assert drawn[..., 0].mean() == pytest.approx(part.values[:50, 0].mean(), abs=0.2)
+
+
+def test_the_energy_preset_learns_anew_and_is_judged_where_the_model_is(tiny, few_steps):
+    with few_steps(likelihood=300):
+        found = compare(tiny, rivals=("energy preset",))
+    (rival,) = found.rivals
+    light = {s.measurement.name: s for s in rival.measurements}["light"]
+    assert light.trials == 120
+    assert light.floor < light.model.value < 0.8 * light.marginal.value
+    assert 0.7 < light.coverage[8].value <= 1

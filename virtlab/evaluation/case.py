@@ -39,11 +39,14 @@ class Material:
     judged_fold
         Of each judged setting, ``(k,)``: what is drawn there comes from a model that learned
         from other folds alone. -1: from all.
+    judged
+        Which of the trials' settings each judged one is, ``(k,)``; -1: none, it is new.
     """
 
     trials: Matched
     fold: Indices
     judged_fold: Indices
+    judged: Indices
 
 
 @dataclass(frozen=True)
@@ -99,7 +102,7 @@ def new_case(model: Model, trials: xr.Dataset) -> Case:
     if is_kept(model):
         kept = read_held_out(model)
         nowhere = np.full(len(matched.conditions), -1)
-        material = Material(kept.matched, kept.fold, nowhere)
+        material = Material(kept.matched, kept.fold, nowhere, nowhere)
     return Case(matched, draws, draw, draws, False, material)
 
 
@@ -109,5 +112,5 @@ def held_out_case(kept: HeldOut) -> Case:
     def draw(here: Indices) -> dict[str, Array]:
         return {name: values[here] for name, values in kept.drawn.items()}
 
-    material = Material(kept.matched, kept.fold, kept.fold[kept.judged])
+    material = Material(kept.matched, kept.fold, kept.fold[kept.judged], kept.judged)
     return Case(kept.to_judge(MOST_JUDGED), kept.draws, draw, kept.first, True, material)

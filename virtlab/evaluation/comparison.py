@@ -135,6 +135,7 @@ def compare(
         compared,
         joint,
         region,
+        columns=model.columns,
         seed=SEED,
         report=lambda part: tell(0.6 + 0.4 * part),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -114,7 +115,7 @@ def _read(model: Model, arrays: Arrays) -> HeldOut:
         matched=matched,
         fold=arrays["fold"].astype(np.int64),
         judged=judged,
-        drawn=_drawn(model.columns, arrays, chosen),
+        drawn=scale_back(model.columns, arrays["drawn/values"], arrays["drawn/codes"], chosen),
         first=int(arrays["drawn/first"].item()),
     )
     shapes = {len(found.fold), *(len(values) for values in settings.values())}
@@ -135,11 +136,13 @@ def _real(number: int, column: Column, arrays: Arrays) -> Array:
     return values if seen is None else np.where(seen, values, np.nan)
 
 
-def _drawn(
-    columns: tuple[Column, ...], arrays: Arrays, settings: dict[str, NDArray[Any]]
+def scale_back(
+    columns: Sequence[Column],
+    values: NDArray[Any],
+    codes: NDArray[Any],
+    settings: dict[str, NDArray[Any]],
 ) -> dict[str, Array]:
-    """Draws scaled back: ``(setting, draw, value)`` in numbers."""
-    values, codes = arrays["drawn/values"], arrays["drawn/codes"]
+    """Draws ``(setting, draw, value)`` and their codes as measurements, in numbers."""
     count, draws = values.shape[:2]
     repeated = {name: np.repeat(chosen, draws) for name, chosen in settings.items()}
     values = values.reshape(count * draws, -1).astype(np.float32)

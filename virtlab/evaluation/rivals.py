@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from virtlab.evaluation.case import Case, Material
 from virtlab.evaluation.collecting import Collected
 from virtlab.evaluation.compared import Compared
+from virtlab.evaluation.ensemble import NAME, draw_energy_preset
 from virtlab.evaluation.estimates import Estimate, estimate_mean
 from virtlab.evaluation.joint import CollectedJoint, Joint
 from virtlab.evaluation.learners import (
@@ -29,6 +30,7 @@ from virtlab.evaluation.matching import Array
 from virtlab.evaluation.networks import conditional_vae, latent_resampling
 from virtlab.evaluation.scoring import LEVELS, Scored, score
 from virtlab.evaluation.two_sample import TwoSample, tell_apart
+from virtlab.scaling import Column
 from virtlab.trials import Measurement
 
 Indices = NDArray[np.int64]
@@ -38,7 +40,7 @@ MOST_VALUES = 1e7  # of settings x draws x values, in memory
 CHEAP = ("nearest settings", "quantile forest", "Gaussian process")
 BASELINES = {
     "cheap": CHEAP,
-    "all": (*CHEAP, "conditional VAE", "autoencoder"),
+    "all": (*CHEAP, "conditional VAE", "autoencoder", NAME),
     "none": (),
 }
 LEARNERS: dict[str, Learner] = {
@@ -87,6 +89,7 @@ def judge_rivals(
     joint: Joint,
     region: NDArray[np.object_],
     *,
+    columns: Sequence[Column],
     seed: int,
     report: Callable[[float], None],
 ) -> list[Rival]:
@@ -95,7 +98,9 @@ def judge_rivals(
     Parameters
     ----------
     names
-        Of `LEARNERS`.
+        Of `LEARNERS`, or the energy preset, which is left out where settings are new.
+    columns
+        How the model scales its measurements.
     own, joint
         What the model came to.
     region
@@ -106,7 +111,12 @@ def judge_rivals(
     found = []
     for done, name in enumerate(names, start=1):
         begun = time.perf_counter()
-        drawn = _draw(LEARNERS[name], case, case.material, measurements, seed)
+        if name == NAME:
+            drawn = draw_energy_preset(case, columns, seed)
+        else:
+            drawn = _draw(LEARNERS[name], case, case.material, measurements, seed)
+        if drawn is None:
+            continue
         seconds = time.perf_counter() - begun
         found.append(_judge(name, drawn, seconds, case, measurements, own, joint, region, seed))
         report(done / len(names))

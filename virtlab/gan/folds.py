@@ -53,6 +53,12 @@ class Folds:
         """Several networks per member, one after another: all with the member's trials."""
         return Folds(*(np.repeat(array, times, axis=0) for array in self._arrays))
 
+    def complete(self, rows: int) -> Folds:
+        """With all of so many trials that a member does not learn from held out for it."""
+        known = zip(self.train, self.train_count, strict=True)
+        held = [np.setdiff1d(np.arange(rows), train[:count]) for train, count in known]
+        return Folds(self.train, self.train_count, *_pad(held))
+
     def some(self, members: slice) -> Folds:
         """Those of some members."""
         return Folds(*(array[members] for array in self._arrays))

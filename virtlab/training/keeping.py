@@ -67,7 +67,7 @@ def keep_held_out(
     rows = _rows(blocks, judged, rng)
     kept, first, setting = np.unique(blocks.setting[rows], return_index=True, return_inverse=True)
     judged = judged[np.isin(judged, kept)]
-    values, codes, of_first = _pooled(held, blocks, judged, generators)
+    values, codes, of_first = pool_draws(held, blocks, judged, generators)
     found: Arrays = {
         "fold": _fold(fit, blocks)[rows[first]],
         "setting": setting.ravel().astype(np.int32),
@@ -134,12 +134,19 @@ def _fold(fit: Fit, blocks: Blocks) -> NDArray[np.int16]:
     return found
 
 
-def _pooled(
+def pool_draws(
     held: HeldOut, blocks: Blocks, judged: Indices, generators: int
 ) -> tuple[NDArray[np.float16], NDArray[np.int16], int]:
     """Draws of each judged setting: of all its trials together, by turns.
 
     All trials of a setting are drawn at the same condition by the same members.
+
+    Returns
+    -------
+    values, codes
+        ``(setting, draw, value)`` in half precision, and ``(setting, draw, code)``.
+    first
+        How many of the draws are by members of the first split into folds.
     """
     setting, repeats = blocks.setting[held.rows], held.repeats
     levels = _codes(held, blocks)
