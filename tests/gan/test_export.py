@@ -8,7 +8,7 @@ import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 
 from virtlab.gan.blocks import Part
-from virtlab.gan.export import SETTING_ROWS, TRIAL_ROWS, export
+from virtlab.gan.export import SETTING_ROWS, export, trial_rows
 from virtlab.gan.fit import Fit
 from virtlab.gan.folds import split_by_setting
 from virtlab.gan.generators import Convolutional, Textbook
@@ -84,9 +84,10 @@ def test_exported_generator_equals_tensorflows(kind, layouts):
     expected = np.asarray(generator.setting_part(weights, shared))
     np.testing.assert_allclose(found, expected, atol=1e-5, rtol=1e-5)
 
-    parameters = np.resize(expected, (MEMBERS, TRIAL_ROWS, expected.shape[-1]))
-    uniform = rng.random((MEMBERS, TRIAL_ROWS, max(1, generator.uniforms)), dtype=np.float32)
-    normal = rng.standard_normal((MEMBERS, TRIAL_ROWS, generator.normals), dtype=np.float32)
+    rows = trial_rows(generator.layout.values)
+    parameters = np.resize(expected, (MEMBERS, rows, expected.shape[-1]))
+    uniform = rng.random((MEMBERS, rows, max(1, generator.uniforms)), dtype=np.float32)
+    normal = rng.standard_normal((MEMBERS, rows, generator.normals), dtype=np.float32)
     drawn = interpreter.get_signature_runner("trial")(
         parameters=parameters, uniform=uniform, normal=normal
     )
@@ -99,3 +100,7 @@ def test_exported_generator_equals_tensorflows(kind, layouts):
         np.testing.assert_array_equal(drawn["levels"], levels)
     else:
         assert set(drawn) == {"values"}
+
+
+def test_wide_trials_go_through_in_fewer_rows():
+    assert [trial_rows(values) for values in (1, 128, 200, 2048, 10**6)] == [256, 256, 128, 16, 16]

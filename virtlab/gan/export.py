@@ -10,22 +10,31 @@ from virtlab.errors import OutputError
 from virtlab.gan.fit import Fit
 
 SETTING_ROWS = 16
-TRIAL_ROWS = 256
+TRIAL_ROWS = 256  # per member, at most
+TRIAL_VALUES = 2**15  # per member and call: between layers, wide trials take a hundred times that
+LEAST_ROWS = 16
+
+
+def trial_rows(values: int) -> int:
+    """Rows per member and call, of trials with so many values: a power of 2."""
+    fitting = max(LEAST_ROWS, min(TRIAL_ROWS, TRIAL_VALUES // values))
+    return int(2 ** (fitting.bit_length() - 1))
 
 
 def export(fit: Fit) -> bytes:
     """Serialise the generator of all members.
 
     ``setting`` takes ``conditions (16, feature)`` to ``parameters (member, 16, parameter)``;
-    ``trial`` takes ``parameters (member, 256, parameter)``, ``uniform`` and ``normal``
-    ``(member, 256, …)`` to ``values (member, 256, value)`` and ``levels (member, 256, level)``.
+    ``trial`` takes ``parameters (member, row, parameter)``, ``uniform`` and ``normal``
+    ``(member, row, …)`` to ``values (member, row, value)`` and ``levels (member, row, level)``.
     The numbers of rows are fixed: bytes must not depend on how many trials are asked for.
     """
     generator, members = fit.generator, fit.folds.members
+    count = trial_rows(generator.layout.values)
     module = tf.Module()
     module.weights = {name: tf.constant(value) for name, value in fit.weights.items()}
 
-    def rows(count: int, width: int, name: str) -> tf.TensorSpec:
+    def rows(width: int, name: str) -> tf.TensorSpec:
         return tf.TensorSpec((members, count, width), tf.float32, name=name)
 
     @tf.function(
@@ -42,9 +51,9 @@ def export(fit: Fit) -> bytes:
 
     @tf.function(
         input_signature=[
-            rows(TRIAL_ROWS, width, "parameters"),
-            rows(TRIAL_ROWS, max(generator.uniforms, 1), "uniform"),
-            rows(TRIAL_ROWS, generator.normals, "normal"),
+            rows(width, "parameters"),
+            rows(max(generator.uniforms, 1), "uniform"),
+            rows(generator.normals, "normal"),
         ],
         autograph=False,
     )

@@ -17,7 +17,7 @@ from virtlab.storage.template import Template
 
 LOOKS = 8
 """Settings of which some trials are drawn, to see how much compression takes off."""
-LOOK_VALUES = 2**19
+LOOK_VALUES = 2**18
 SPARE = 2**24  # bytes of the disk that stay free
 
 
@@ -51,9 +51,7 @@ class Plan:
     free_bytes: int | None
 
 
-def make_plan(
-    model: Model, design: Design, template: Template, drawer: Drawer, target: Path | str
-) -> Plan:
+def make_plan(model: Model, design: Design, template: Template, target: Path | str) -> Plan:
     """Count, and draw a few trials to see how well they compress."""
     trials = template.regions.shape[-1]
     size = sum(column.measurement.size for column in model.columns)
@@ -64,7 +62,7 @@ def make_plan(
         trials=trials,
         values=design.size * trials * size,
         bytes=template.bytes,
-        file_bytes=_predicted(design, template, drawer, target, size),
+        file_bytes=_predicted(model, design, template, target, size),
         free_bytes=shutil.disk_usage(target.parent).free if isinstance(target, Path) else None,
     )
 
@@ -87,15 +85,16 @@ def check_room(plan: Plan) -> None:
 
 
 def _predicted(
-    design: Design, template: Template, drawer: Drawer, target: Path | str, size: int
+    model: Model, design: Design, template: Template, target: Path | str, size: int
 ) -> int:
     """Bytes on the disk."""
     at = sorted({int(i) for i in np.linspace(0, design.size - 1, LOOKS)})
+    some = Design({name: values[at] for name, values in design.settings.items()})
     trials = range(max(1, min(template.regions.shape[-1], LOOK_VALUES // (len(at) * size))))
-    looks = [drawer.draw(range(i, i + 1), trials) for i in at]
+    looked = Drawer(model, some, seed=0).draw(range(some.size), trials)
     bytes_in_all = template.bytes
     for name, variable in template.drawn.items():
-        seen = np.concatenate([look[name] for look in looks])
+        seen = looked[name]
         share = compressed(target, variable, seen) / (seen.size * variable.width)
         raw = variable.width * int(np.prod(variable.shape, dtype=object))
         bytes_in_all += round(raw * min(share, 1.0)) - raw

@@ -54,7 +54,7 @@ def plan(
         settings lie outside the data.
     """
     job = _prepare(params, output, seed, trials, strict=strict)
-    return make_plan(job.model, job.design, job.template, job.drawer(), job.target)
+    return make_plan(job.model, job.design, job.template, job.target)
 
 
 def simulate_to_file(
@@ -107,7 +107,7 @@ def simulate_to_file(
     if inference and not str(target).endswith(NETCDF):
         raise ConfigError(f"{target}: InferenceData is a NetCDF file; name one ({NETCDF}) with -o")
     job = _prepare(params, output, seed, trials, strict=strict)
-    planned = make_plan(job.model, job.design, job.template, job.drawer(), job.target)
+    planned = make_plan(job.model, job.design, job.template, job.target)
     check_room(planned)
     largest = max(column.measurement.size for column in job.model.columns)
     sample = Sample(job.design.size, job.params.trials, largest)
