@@ -135,6 +135,14 @@ def name_axes(axes: Axes, x: str, y: str, title: str = "") -> None:
         axes.set_title(short(title), loc="left")
 
 
+def slant_labels(axes: Axes) -> None:
+    """Turn the labels below an axis, where they are too long to stand side by side."""
+    axes.tick_params(axis="x", labelrotation=45)
+    for label in axes.get_xticklabels():
+        label.set_horizontalalignment("right")
+        label.set_rotation_mode("anchor")
+
+
 def short(text: str, most: int = 44) -> str:
     """Cut a text that would not fit."""
     text = " ".join(text.split())

@@ -10,10 +10,11 @@ import numpy as np
 
 from virtlab.evaluation.curves import Curve
 from virtlab.evaluation.sensitivity import Effect, Index, Sensitivity
-from virtlab.report.drawing import FAINT, SIMPLE, VIRTUAL, draw_svg, name_axes, short
+from virtlab.report.drawing import FAINT, SIMPLE, VIRTUAL, draw_svg, name_axes, short, slant_labels
 from virtlab.report.sections import Figure, make_figure
 
 MOST_PARAMETERS = 10  # in a figure of effects
+MOST_LETTERS = 32  # below an axis, side by side
 MOST_CURVES = 3  # of a measurement, those of the parameters that do most
 
 
@@ -107,6 +108,8 @@ def _draw_curve(curve: Curve, units: Mapping[str, str]) -> str:
             axes.vlines(at, low, high, color=VIRTUAL, alpha=0.35, linewidth=6)
             axes.plot(at, mean, "o", color=VIRTUAL, markersize=6)
             axes.set_xticks(at, [short(name, 12) for name in curve.at])
+            if sum(len(short(name, 12)) for name in curve.at) > MOST_LETTERS:
+                slant_labels(axes)
             axes.margins(x=0.15)
         else:
             axes.fill_between(at, low, high, color=VIRTUAL, alpha=0.25, lw=0)

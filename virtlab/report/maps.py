@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from virtlab.evaluation.compared import setting_means
 from virtlab.evaluation.comparison import Comparison
 from virtlab.evaluation.scoring import Scored
-from virtlab.report.drawing import FAINT, SIMPLE, VIRTUAL, draw_svg, name_axes, short
+from virtlab.report.drawing import FAINT, SIMPLE, VIRTUAL, draw_svg, name_axes, short, slant_labels
 
 Array = NDArray[np.float64]
 
@@ -132,7 +132,10 @@ def _profiles(places: Sequence[Places], model: Array, marginal: Array, name: str
     columns = len(places) if len(places) < 5 else 3
     rows = -(-len(places) // columns)
     worst = []
-    tops = [np.nanmax(_means(each, score)[0]) for each in places for score in (model, marginal)]
+    tops = [np.nanmax(_means(each, marginal)[0]) for each in places]
+    for each in places:
+        mean, error = _means(each, model)
+        tops.append(np.nanmax(mean + 1.645 * np.nan_to_num(error)))
 
     def paint(grid: Any) -> None:
         panels = np.atleast_1d(grid).ravel()
@@ -184,7 +187,4 @@ def _ticks(axes: Any, each: Places) -> None:
     at = list(range(0, len(each.labels), step))
     axes.set_xticks(at, [each.labels[i] for i in at])
     if max(map(len, each.labels)) > 4 and len(at) > 3:
-        axes.tick_params(axis="x", labelrotation=45)
-        for label in axes.get_xticklabels():
-            label.set_horizontalalignment("right")
-            label.set_rotation_mode("anchor")
+        slant_labels(axes)

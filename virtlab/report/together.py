@@ -19,6 +19,7 @@ from virtlab.report.sections import Figure, format_interval, make_figure
 
 MOST_COLUMNS = 6  # measurements in the table
 MOST_ROWS = 12
+CONFUSED = 0.45  # an AUC below is no chance
 
 
 @dataclass(frozen=True)
@@ -107,10 +108,17 @@ def _rival_note(comparison: Comparison) -> str:
         if comparison.held_out
         else "Each simpler model learned from the trials that the model file keeps"
     )
-    return (
+    said = (
         f"{same}: {comparison.learned_from:,} trials in all. In brackets: 90 % intervals, from "
         "settings drawn anew. All together: every measurement in units of its spread."
     )
+    aucs = [r.two_sample.auc.value for r in comparison.rivals if r.two_sample.auc is not None]
+    if min(aucs, default=1.0) < CONFUSED:
+        said += (
+            " An AUC well below 0.5 is of models that repeat real trials: the classifier has met "
+            "the same trial as a real one."
+        )
+    return said
 
 
 def fidelity_table(comparison: Comparison | None) -> Table | None:
