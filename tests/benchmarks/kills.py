@@ -2,8 +2,8 @@
 
     python tests/benchmarks/kills.py OUT MODEL [KILLS]
 
-The run writes some hundred regions to a Zarr store. Each time it is begun with `--resume`, killed
-after a random time within that of a whole run, gone on with until it is done, and compared byte by
+The run writes some dozens of regions to a Zarr store. Each time it is begun with `--resume`, killed
+when it has written a random number of files, gone on with until it is done, and compared byte by
 byte. Prints how far each had come, and how many differ (none should).
 """
 
@@ -21,7 +21,7 @@ from virtlab.simulation import load
 sys.path.insert(0, str(Path(__file__).parent))
 from throughput import write_params
 
-VALUES = 2e6
+VALUES = 4e5
 RUN = """
 import sys
 from virtlab.storage import template
@@ -55,11 +55,12 @@ def main(out: Path, model: Path, kills: int) -> None:
     rng, different = random.Random(0), 0
     for number in range(kills):
         process = start(out, store)
-        time.sleep(rng.uniform(0.1, 1) * seconds)
+        left, files = store.with_name(store.name + ".unfinished"), rng.randrange(len(wanted))
+        while sum(file.is_file() for file in left.rglob("*")) < files and not store.exists():
+            time.sleep(0.002)
         process.kill()
         process.wait()
-        left = store.with_name(store.name + ".unfinished")
-        had = len(content(left)) if left.exists() else 0
+        had = len(content(left))
         if not store.exists():
             assert start(out, store).wait() == 0
         same = content(store) == wanted

@@ -180,6 +180,11 @@ def test_a_table_from_one_setting_with_constant_parameters(params, tmp_path):
     simulate_to_file(asked, output=tmp_path / "v.parquet")
     found = pd.read_parquet(tmp_path / "v.parquet")
     assert found["power"].tolist() == [3] * 9
+    assert found["domain"].tolist() == ["inside"] * 9
+    simulate_to_file(asked, output=tmp_path / "v.h5")
+    with h5py.File(tmp_path / "v.h5") as file:
+        np.testing.assert_array_equal(file["measurements/light"], found["light"])
+        assert set(file["parameters/material"][:]) == {b"glass"}
     assert found["trial"].tolist() == list(range(9))
     assert math.isfinite(found["light"].sum())
 

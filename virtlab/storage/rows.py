@@ -75,5 +75,6 @@ class Rows:
     def _per_setting(self, variable: Variable) -> Variable:
         lead, shape = self.lead, self.template.regions.shape[:-1]
         at = tuple(slice(None) if dim in variable.dims else None for dim in lead)
-        values = np.broadcast_to(variable.known[at], shape).ravel()
+        # With the ellipsis a text that stands alone stays an array.
+        values = np.broadcast_to(variable.known[(*at, ...)], shape).ravel()
         return Variable((), values.shape, variable.dtype, variable.attrs, values)
