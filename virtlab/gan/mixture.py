@@ -55,8 +55,8 @@ class Mixture:
     conditions: int
     layout: Layout
     components: int
-    width: int
-    depth: int = 2
+    width: int = 128
+    depth: int = 3
     noise: int = 4
     processes: tuple[int, ...] = ()
 

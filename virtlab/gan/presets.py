@@ -13,7 +13,7 @@ from virtlab.gan.mixture import Mixture
 
 FOLDS = 5
 FEW_SETTINGS = 100
-MOST_FOR_PROCESSES = 2000  # settings; from there on networks find out by themselves
+MOST_FOR_PROCESSES = 500  # settings; from there on networks find out more by themselves
 DENSE = 200  # settings per feature of a condition: likewise
 MOST_PROCESSES = 8
 MOST_HELD = 2000
@@ -132,4 +132,4 @@ def generator_for(blocks: Blocks, preset: str, *, streamed: bool) -> Generator:
     ]
     modelled = [*range(len(layout.plain)), *leading][:MOST_PROCESSES]
     processes = tuple(modelled) if few and not streamed else ()
-    return Mixture(conditions, layout, components=components, width=64, processes=processes)
+    return Mixture(conditions, layout, components=components, processes=processes)
