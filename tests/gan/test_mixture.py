@@ -21,13 +21,15 @@ def random_parameters(generator, seed=0, rows=ROWS):
     """Rows of `setting_part`, as a trained network might give them."""
     width = sum(length for _, length in generator.pieces)
     rng = np.random.default_rng(seed)
-    return tf.constant(rng.standard_normal((MEMBERS, rows, width)), tf.float32)
+    raw = tf.constant(rng.standard_normal((MEMBERS, rows, width)), tf.float32)
+    return generator.with_widths(raw)
 
 
 def component(parts, m, r, k):
     """Mean and covariance of one component."""
     mean, sigma = np.asarray(parts["mean"])[m, r, k], np.asarray(parts["sigma"])[m, r, k]
-    a = np.asarray(parts["regression"])[m, r, k] if len(mean) > 1 else np.zeros((1, 1))
+    a = np.zeros((len(mean), len(mean)))
+    a[np.tril_indices(len(mean), -1)] = np.asarray(parts["regression"])[m, r, k]
     inverse = np.linalg.inv(np.eye(len(mean)) - a)
     return mean.astype(float), inverse @ np.diag(sigma.astype(float) ** 2) @ inverse.T
 
@@ -65,9 +67,18 @@ def test_likelihood_is_that_of_a_gaussian_mixture(layouts, components, features)
 
 def test_each_feature_regresses_on_those_before_it_only(layouts):
     generator = Mixture(2, layouts["plain"](4), components=2, width=8)
-    regression = np.asarray(generator.split(random_parameters(generator))["regression"])
-    assert np.all(regression == np.tril(regression, -1))
-    assert np.any(regression != 0)
+    weights = generator.init(np.random.default_rng(0), MEMBERS)
+    parameters, uniform = random_parameters(generator), tf.fill((MEMBERS, ROWS, 2), 0.5)
+    still = np.random.default_rng(1).standard_normal((MEMBERS, ROWS, generator.normals))
+    drawn, _ = generator.trial_part(weights, parameters, uniform, tf.constant(still, tf.float32))
+    for shocked in range(4):
+        noise = still.copy()
+        noise[..., shocked] += 1
+        moved, _ = generator.trial_part(
+            weights, parameters, uniform, tf.constant(noise, tf.float32)
+        )
+        changed = np.abs(moved - drawn).max(axis=(0, 1)) > 1e-6
+        np.testing.assert_array_equal(changed, np.arange(4) >= shocked)
 
 
 def test_missing_last_features_leave_the_marginal_of_the_others(layouts):

@@ -19,7 +19,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import tensorflow as tf
-from numpy.typing import NDArray
 
 from virtlab.gan.batches import Batch
 from virtlab.gan.blocks import Floats, Layout
@@ -150,7 +149,19 @@ class Mixture:
         found = dense(weights, "head.0", h) + dense(weights, "skip.0", conditions)
         if self.processes:
             found += tf.tensordot(conditions[..., self.conditions :], self._lift, 1)
-        return found
+        return self.with_widths(found)
+
+    def with_widths(self, raw: tf.Tensor) -> tf.Tensor:
+        """Rows with standard deviations in place of the numbers that they are made of.
+
+        Here, not in `trial_part`: once per setting, however many trials.
+        """
+        start, length = self.offset("sigma"), self.components * self.layout.features
+        before, sigma, after = tf.split(raw, [start, length, raw.shape[-1] - start - length], -1)
+        lead = tf.shape(raw)[:2]
+        shape = tf.concat([lead, (self.components, self.layout.features)], axis=0)
+        widths = tf.reshape(_widths(tf.reshape(sigma, shape)), tf.shape(sigma))
+        return tf.concat([before, widths, after], axis=-1)
 
     @property
     def _lift(self) -> Floats:
@@ -178,11 +189,9 @@ class Mixture:
             return tf.reshape(x, tf.concat([lead, (k, *shape)], axis=0))
 
         parts["mean"] = by_component(parts["mean"], q)
-        parts["sigma"] = _widths(by_component(parts["sigma"], q))
-        if q > 1:  # strictly lower triangular: each feature regresses on those before it
-            entries = by_component(parts["regression"], (q * (q - 1)) // 2)
-            padded = tf.concat([tf.zeros_like(entries[..., :1]), entries], axis=-1)
-            parts["regression"] = by_component(tf.gather(padded, _triangle(q), axis=-1), q, q)
+        parts["sigma"] = by_component(parts["sigma"], q)
+        # Strictly lower triangular, row by row: each feature regresses on those before it.
+        parts["regression"] = by_component(parts["regression"], (q * (q - 1)) // 2)
         parts["codes"] = by_component(parts["codes"], sum(self.layout.levels))
         return parts
 
@@ -242,7 +251,8 @@ class Mixture:
         seen = features_seen[:, :, None, :]
         delta = seen * (features[:, :, None, :] - p["mean"])
         if self.layout.features > 1:
-            explained = tf.reduce_sum(p["regression"] * delta[:, :, :, None, :], axis=-1)
+            regression = _squared(p["regression"], self.layout.features)
+            explained = tf.reduce_sum(regression * delta[:, :, :, None, :], axis=-1)
             innovation = delta - seen * explained
         else:
             innovation = delta
@@ -291,8 +301,7 @@ class Mixture:
         sigma = tf.reduce_sum(pick * p["sigma"], axis=2) * weights["spread.features"]
         shock = sigma * shock
         if layout.features > 1:
-            regression = tf.reduce_sum(pick[..., None] * p["regression"], axis=2)
-            shock = _accumulate(regression, shock)
+            shock = _accumulate(tf.reduce_sum(pick * p["regression"], axis=2), shock)
         features = mean + shock
         seen = tf.concat([p["summary"], features, own_noise], axis=-1)
         features += dense(weights, "residual.1", leaky(dense(weights, "residual.0", seen)))
@@ -372,11 +381,14 @@ def winner(scores: tf.Tensor, *, slope: bool) -> tf.Tensor:
 
 
 def _accumulate(regression: tf.Tensor, shock: tf.Tensor) -> tf.Tensor:
-    """Solve ``delta = regression @ delta + shock`` by forward substitution."""
-    delta = [shock[..., 0]]
-    for j in range(1, shock.shape[-1]):
+    """Solve ``delta = regression @ delta + shock`` by forward substitution.
+
+    `regression` is the triangle alone, row by row, ``(member, row, entry)``.
+    """
+    delta, rows = [shock[..., 0]], range(1, shock.shape[-1])
+    for j, entries in zip(rows, tf.split(regression, list(rows), axis=-1), strict=True):
         before = tf.stack(delta, axis=-1)
-        delta.append(shock[..., j] + tf.reduce_sum(regression[..., j, :j] * before, axis=-1))
+        delta.append(shock[..., j] + tf.reduce_sum(entries * before, axis=-1))
     return tf.stack(delta, axis=-1)
 
 
@@ -390,8 +402,10 @@ def _widths(raw: tf.Tensor) -> tf.Tensor:
     return MIN_SIGMA + tf.nn.softplus(shared + UNIT) * tf.exp(LOG_RATIO * tf.tanh(raw - shared))
 
 
-def _triangle(size: int) -> NDArray[np.int32]:
-    """Where each entry of a strictly lower triangular matrix is found; 0: it is zero."""
-    place = np.zeros((size, size), np.int32)
+def _squared(entries: tf.Tensor, size: int) -> tf.Tensor:
+    """Strictly lower triangular matrices, ``(…, size, size)``, from their rows' entries."""
+    place = np.zeros((size, size), np.int32)  # 0: a zero, put before the entries
     place[np.tril_indices(size, -1)] = np.arange(1, (size * (size - 1)) // 2 + 1)
-    return place.ravel()
+    padded = tf.concat([tf.zeros_like(entries[..., :1]), entries], axis=-1)
+    found = tf.gather(padded, place.ravel(), axis=-1)
+    return tf.reshape(found, tf.concat([tf.shape(entries)[:-1], (size, size)], axis=0))
