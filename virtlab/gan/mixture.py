@@ -54,8 +54,8 @@ class Mixture:
     conditions: int
     layout: Layout
     components: int
-    width: int = 128
-    depth: int = 3
+    width: int
+    depth: int = 2
     noise: int = 4
     processes: tuple[int, ...] = ()
 

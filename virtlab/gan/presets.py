@@ -132,4 +132,6 @@ def generator_for(blocks: Blocks, preset: str, *, streamed: bool) -> Generator:
     ]
     modelled = [*range(len(layout.plain)), *leading][:MOST_PROCESSES]
     processes = tuple(modelled) if few and not streamed else ()
-    return Mixture(conditions, layout, components=components, processes=processes)
+    # More width and depth than this did worse out of fold on fewer trials, better on more.
+    width, depth = (64, 2) if n < 100 else (128, 3)
+    return Mixture(conditions, layout, components, width, depth, processes=processes)
