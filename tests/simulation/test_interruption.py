@@ -18,12 +18,14 @@ from virtlab.storage.places import Folder
 
 SUFFIXES = ["nc", "zarr"]
 RUN = """
+import signal
 import sys
 from pathlib import Path
 from virtlab.config import read_params
 from virtlab.simulation import simulate_to_file
 from virtlab.storage import template
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in a shell's background
 template.REGION_BYTES = 2**15
 output, resume = Path(sys.argv[1]), "resume" in sys.argv
 if sys.argv[-1].isdigit():

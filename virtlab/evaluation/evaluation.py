@@ -97,7 +97,6 @@ class Evaluation:
         if comparison is None:
             lines += _held_out_table(self.manifest)
             lines += ["", "scores: CRPS (energy score) on held-out settings; lower is better"]
-            lines += remarks(self.manifest["data"])
         else:
             lines += score_table(comparison)
             lines += [
@@ -106,6 +105,7 @@ class Evaluation:
                 f"{comparison.settings:,} settings, 90 % intervals in brackets;",
                 "marginal: these very trials, whatever their setting: a generous baseline",
             ]
+        lines += remarks(self.manifest["data"])
         if self.sensitivity is not None:
             lines += ["", *self.sensitivity.lines()]
         if self.audit is not None and self.audit.words not in self.verdict:

@@ -14,7 +14,6 @@ from virtlab.gan.mixture import Mixture
 FOLDS = 5
 FEW_SETTINGS = 100
 MOST_FOR_PROCESSES = 500  # settings; from there on networks find out more by themselves
-DENSE = 200  # settings per feature of a condition: likewise
 MOST_PROCESSES = 8
 MOST_HELD = 2000
 MOST_DRAWN = 50_000  # values of the trials that score a member
@@ -123,7 +122,7 @@ def generator_for(blocks: Blocks, preset: str, *, streamed: bool) -> Generator:
     wide = bool(layout.wide)
     # More components than modes turn some into a background of rare, absurd values.
     components = 1 if n < 100 or wide else 3 if n < 1000 else 5
-    few = len(np.unique(blocks.setting)) <= min(DENSE * conditions, MOST_FOR_PROCESSES)
+    few = len(np.unique(blocks.setting)) <= MOST_FOR_PROCESSES
     leading = [
         int(layout.features_of(part)[i])
         for i in range(4)
