@@ -11,7 +11,7 @@ import xarray as xr
 from click.testing import CliRunner
 
 from virtlab.cli import main
-from virtlab.errors import ClusterError, ConfigError
+from virtlab.errors import ClusterError, ConfigError, OutputError
 from virtlab.simulation import simulate_to_file
 from virtlab.storage import template
 
@@ -141,6 +141,34 @@ def test_a_store_behind_a_url_is_gone_on_with(params, small_regions):
             files.rm(key)
     simulate_to_file(asked, output=url, resume=True)
     assert {key: files.cat_file(key) for key in files.find("/results/again.zarr")} == whole
+
+
+def test_what_stands_behind_a_url_is_not_replaced_without_a_word(params):
+    import fsspec
+
+    files, url = fsspec.filesystem("memory"), "memory://results/stands.zarr"
+    simulate_to_file(params(trials=5), output=url)
+    before = {key: files.cat_file(key) for key in files.find("/results/stands.zarr")}
+    with pytest.raises(OutputError, match=r"exists; .*--force replaces it"):
+        simulate_to_file(params(trials=6), output=url)
+    with pytest.raises(OutputError, match="left by a run of other trials"):
+        simulate_to_file(params(trials=6), output=url, resume=True)
+    assert {key: files.cat_file(key) for key in files.find("/results/stands.zarr")} == before
+    simulate_to_file(params(trials=6), output=url, force=True)
+    with xr.open_zarr(url, consolidated=False) as store:
+        assert store.sizes["trial"] == 6
+
+
+@pytest.mark.parametrize("asked", [{}, {"force": True}, {"resume": True}])
+@pytest.mark.parametrize("name", ["notes.txt", "zarr.json"])
+def test_what_is_not_ours_behind_a_url_is_never_deleted(params, asked, name):
+    import fsspec
+
+    files, root = fsspec.filesystem("memory"), f"/results/foreign-{name}-{len(asked)}.zarr"
+    files.pipe_file(f"{root}/{name}", b'{"node_type": "group", "attributes": {}}')
+    with pytest.raises(OutputError, match="virtlab never deletes"):
+        simulate_to_file(params(trials=5), output=f"memory:/{root}", **asked)
+    assert files.find(root) == [f"{root}/{name}"]
 
 
 @pytest.mark.parametrize(

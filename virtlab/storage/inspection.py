@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from virtlab.errors import DataError
+from virtlab.storage.occupant import ROOT
 
 if TYPE_CHECKING:
     import h5py
@@ -185,7 +186,7 @@ def _model(path: Path) -> Inspection:
 
 def _zarr_store(path: Path) -> Inspection:
     try:
-        root = json.loads((path / "zarr.json").read_bytes())
+        root = json.loads((path / ROOT).read_bytes())
         virtual = root["attributes"]["virtual_data"] == 1
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         virtual = False

@@ -16,6 +16,8 @@ DATASETS = (NETCDF, ZARR)
 """What a Dataset is written to."""
 TRIALS = (NETCDF, ZARR, HDF5, PARQUET)
 """What virtual trials are written to."""
+ROOT = "zarr.json"
+"""Key of a Zarr store's root metadata."""
 
 
 def check_output(
@@ -31,7 +33,8 @@ def check_output(
     Parameters
     ----------
     path
-        A path; or the URL of a Zarr store, of which nothing more is known beforehand.
+        A path; or the URL of a Zarr store: what stands there is looked at when it is opened
+        (`check_url`).
     force
         Replace virtual trials that stand there already.
     resume
@@ -80,6 +83,29 @@ def check_output(
         raise OutputError(f"{path} exists; use --force to replace it")
 
 
+def check_url(url: str, root: bytes | None, *, force: bool) -> None:
+    """Refuse to replace what stands behind a URL; see `check_output`.
+
+    Parameters
+    ----------
+    root
+        Content of its root metadata, None where it has none.
+    force
+        Replace virtual trials.
+
+    Raises
+    ------
+    OutputError
+        It is something else, or not asked for.
+    """
+    _refuse(url, _foreign_store(root))
+    if not force:
+        raise OutputError(
+            f"{url} exists; --force replaces it, --resume goes on with it where its run was "
+            "interrupted"
+        )
+
+
 def check_replaceable(path: Path) -> None:
     """`path` is something that this room may replace; it never deletes what is not its own."""
     if path.suffix != ZARR:
@@ -88,10 +114,13 @@ def check_replaceable(path: Path) -> None:
         if path.exists() and not path.is_file():
             raise OutputError(f"{path} is not a regular file; choose another name")
     looks = {ZARR: _foreign, PARQUET: _foreign_table}
-    found = looks.get(path.suffix, _foreign_file)(path)
+    _refuse(str(path), looks.get(path.suffix, _foreign_file)(path))
+
+
+def _refuse(where: str, found: str) -> None:
     if found:
         raise OutputError(
-            f"{path} exists and is {found}, which virtlab never deletes, not even with "
+            f"{where} exists and is {found}, which virtlab never deletes, not even with "
             "--force; choose another name or move it away"
         )
 
@@ -130,9 +159,19 @@ def _foreign(path: Path) -> str:
         return "a symbolic link"
     if not path.is_dir():
         return "a file, not a Zarr store"
+    root = path / ROOT
     try:
-        root = json.loads((path / "zarr.json").read_bytes())
-        attributes = root["attributes"] if root["node_type"] == "group" else {}
-    except (OSError, ValueError, KeyError, TypeError):
+        return _foreign_store(root.read_bytes() if root.is_file() else None)
+    except OSError:
+        return "a folder that cannot be read"
+
+
+def _foreign_store(root: bytes | None) -> str:
+    """Say what a folder with this root metadata is, ``""`` for a store of virtual trials."""
+    try:
+        found = json.loads(root or b"")
+        attributes = found["attributes"] if found["node_type"] == "group" else {}
+    except (ValueError, KeyError, TypeError):
         return "a folder that is no Zarr v3 store"
-    return "" if attributes.get("virtual_data") else "a Zarr store that holds no virtual trials"
+    ours = isinstance(attributes, dict) and attributes.get("virtual_data")
+    return "" if ours else "a Zarr store that holds no virtual trials"

@@ -24,7 +24,6 @@ from virtlab.storage.occupant import (
     TRIALS,
     ZARR,
     check_output,
-    check_replaceable,
 )
 from virtlab.storage.template import Region, Regions, Template, Variable
 
@@ -127,7 +126,7 @@ def _writer(
         return ParquetWriter(target, template)
     from virtlab.storage.zarr_store import ZarrWriter
 
-    return ZarrWriter(target, template, resume=resume, anew=force, check=check_replaceable)
+    return ZarrWriter(target, template, resume=resume, anew=force)
 
 
 def compressed(target: Path | str, variable: Variable, values: NDArray[Any]) -> int:

@@ -19,6 +19,9 @@ PARTIAL = ".partial-"
 class Place(Protocol):
     """Files by key: names with slashes."""
 
+    def exists(self) -> bool:
+        """Whether anything stands here."""
+
     def write(self, key: str, content: bytes) -> None:
         """Write a file whole or not at all."""
 
@@ -40,6 +43,10 @@ class Folder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+
+    def exists(self) -> bool:
+        """Whether anything stands here."""
+        return os.path.lexists(self.path)
 
     def write(self, key: str, content: bytes) -> None:
         """Write beside the file's place, have it on the disk, and rename."""
@@ -113,6 +120,11 @@ class Remote:
     def __reduce__(self) -> tuple[type[Remote], tuple[str]]:
         """Travel to a worker as the URL."""
         return Remote, (self.url,)
+
+    def exists(self) -> bool:
+        """Whether anything stands here."""
+        with _told(self.url):
+            return bool(self._files.exists(self._root))
 
     def write(self, key: str, content: bytes) -> None:
         """Write a file whole or not at all."""

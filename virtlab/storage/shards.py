@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from virtlab.storage.occupant import ROOT
 from virtlab.storage.template import Region, Template, Variable, chunk_of
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 CHUNK = 2**22  # bytes that are read and decompressed together
 KNOWN_CHUNK = 2**23
-ROOT = "zarr.json"
 LEVEL = 3  # of zstd on shuffled bits: as fast as a disk
 _NOWHERE = 2**64 - 1  # offset and length of a chunk that lies outside the array
 

@@ -13,7 +13,7 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Executor, Future
 from pathlib import Path
 from typing import Any
@@ -22,8 +22,9 @@ from numpy.typing import NDArray
 
 from virtlab.errors import OutputError
 from virtlab.storage.disk import sync
+from virtlab.storage.occupant import ROOT, check_replaceable, check_url
 from virtlab.storage.places import Folder, Place, place_at
-from virtlab.storage.shards import ROOT, encode, shard_keys, skeleton
+from virtlab.storage.shards import encode, shard_keys, skeleton
 from virtlab.storage.template import Region, Template
 
 COMPLETE = "complete"
@@ -48,25 +49,16 @@ class ZarrWriter:
         Go on with what an interrupted run left, and leave what is done if this one is, too.
     anew
         Remove what an interrupted run left.
-    check
-        Called with the path of an old store before it is replaced.
 
     Raises
     ------
     OutputError
-        An interrupted run of other trials, or of unknown fate, stands there.
+        An interrupted run of other trials, or of unknown fate, stands there; or, behind a URL,
+        what may not be replaced.
     """
 
-    def __init__(
-        self,
-        target: Path | str,
-        template: Template,
-        *,
-        resume: bool,
-        anew: bool,
-        check: Callable[[Path], None],
-    ) -> None:
-        self._target, self._template, self._resume, self._check = target, template, resume, check
+    def __init__(self, target: Path | str, template: Template, *, resume: bool, anew: bool) -> None:
+        self._target, self._template, self._resume = target, template, resume
         path = unfinished(target) if isinstance(target, Path) else None
         self.where = str(path or target)
         self.place: Place = place_at(self.where)
@@ -78,6 +70,8 @@ class ZarrWriter:
                     "--force begins anew"
                 )
             self._handle = Folder(path).lock()
+        elif self.place.exists():
+            check_url(self.where, self.place.read(ROOT), force=resume or anew)
         try:
             self._begin()
         except OutputError:
@@ -138,7 +132,7 @@ class ZarrWriter:
         if isinstance(self._target, Path):
             partial = Folder(unfinished(self._target))
             partial.tidy()
-            with _moved_aside(self._target, self._check):
+            with _moved_aside(self._target):
                 partial.path.rename(self._target)
             sync(self._target.parent)
         self._unlock()
@@ -180,12 +174,12 @@ def _completed(root: bytes) -> bytes:
 
 
 @contextlib.contextmanager
-def _moved_aside(path: Path, check: Callable[[Path], None]) -> Iterator[None]:
+def _moved_aside(path: Path) -> Iterator[None]:
     """Have an old store out of the way; delete it on success, put it back on failure."""
     if not path.exists():
         yield
         return
-    check(path)  # again: the work between may have taken hours
+    check_replaceable(path)  # again: the work between may have taken hours
     aside = path.with_name(f".{path.name}.old-{secrets.token_hex(4)}")
     path.rename(aside)
     try:
