@@ -20,7 +20,7 @@ INTERVAL = 0.90
 
 @dataclass(frozen=True)
 class Expectation:
-    """The goal at each setting; all ``(setting,)``.
+    """The goal at each setting; all ``(setting,)`` but the last.
 
     Parameters
     ----------
@@ -33,6 +33,8 @@ class Expectation:
     low, high
         Interval of the expected value: the truth is taken for one more member, and the members'
         means as they are, with what noise makes of them: more trials narrow it.
+    by_member
+        Each member's own mean, ``(setting, member)``.
     """
 
     mean: Floats
@@ -40,6 +42,7 @@ class Expectation:
     ignorance: Floats
     low: Floats
     high: Floats
+    by_member: Floats
 
 
 def expect(values: Floats, member: NDArray[np.integer], members: int) -> Expectation:
@@ -59,7 +62,7 @@ def expect(values: Floats, member: NDArray[np.integer], members: int) -> Expecta
     spread = means.var(axis=1, ddof=1)
     ignorance = np.sqrt(np.maximum(spread - of_noise, 0))
     half = stdtrit(members - 1, (1 + INTERVAL) / 2) * np.sqrt(spread * (1 + 1 / members))
-    return Expectation(mean, noise, ignorance, mean - half, mean + half)
+    return Expectation(mean, noise, ignorance, mean - half, mean + half, means)
 
 
 def probability(
