@@ -117,6 +117,15 @@ def test_reads_the_params_of_the_design(tmp_path):
     assert found.objective.require == ["toughness > 20"]
 
 
+def test_one_goal_is_a_list_of_one():
+    found = parse_params(
+        'model = "m.virtlab"\n[objective]\nmaximize = "a"\nminimize = ["b", "c"]\n'
+        'target = { "d + 1" = 3 }\nbest = [1, 2, 3, 4]'
+    ).objective
+    assert (found.maximize, found.minimize, found.target) == (["a"], ["b", "c"], {"d + 1": 3})
+    assert found.goals == len(found.best) == 4
+
+
 def test_path_is_absolute_though_given_relative(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "params.toml").write_text(PARAMS)
@@ -421,8 +430,13 @@ def test_no_tables_where_tables_belong():
             "output: expected a file name that ends in .nc, .zarr, .h5 or .parquet",
         ),
         ("model_ = 1", "model_: unknown key; did you mean 'model'?"),
-        ("[objective]\nmaximize = 'a'\nminimize = 'b'", "give maximize or minimize, not both"),
-        ("[objective]", "objective: expected maximize, minimize or require"),
+        ("[objective]", "objective: expected maximize, minimize, target or require"),
+        ("[objective]\nmaximize = 'a'\nminimize = 'a'", "objective: 'a' stands in it twice"),
+        ("[objective]\nmaximize = 'a'\nbest = [1, 2]", "objective.best: expected a number for"),
+        ("[objective]\nmaximize = ['a', 'b']\nthreshold = 1", "needs exactly one goal, found 2"),
+        ("[objective]\nmaximize = 3", "objective.maximize[item 1]: expected a text"),
+        ("[objective]\ntarget = 3", "objective.target: expected a table"),
+        ("[objective]\nmaximize = 'a'\npower = 1.5", "objective.power: expected at most 0.99"),
     ],
 )
 def test_refuses_params(text, message):

@@ -10,7 +10,7 @@ import pytest
 
 from virtlab.conditioning import Parameter
 from virtlab.config import read_params
-from virtlab.screening import screen
+from virtlab.screening import outcomes, screen
 from virtlab.simulation.drawing import Drawn
 from virtlab.trials import Measurement
 
@@ -90,9 +90,8 @@ def lamp(monkeypatch):
 
     def use(**spread):
         made = Lamp(**spread)
-        room = sys.modules[screen.__module__]
-        monkeypatch.setattr(room, "load", lambda _path: made)
-        monkeypatch.setattr(room, "draw", made.draw)
+        monkeypatch.setattr(sys.modules[screen.__module__], "load", lambda _path: made)
+        monkeypatch.setattr(outcomes, "draw", made.draw)
         return made
 
     return use

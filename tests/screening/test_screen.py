@@ -2,7 +2,6 @@
 
 import json
 import re
-import sys
 
 import numpy as np
 import pytest
@@ -11,7 +10,7 @@ import xarray as xr
 from virtlab.conditioning import Parameter
 from virtlab.design import design_from
 from virtlab.errors import ConfigError, OutputError
-from virtlab.screening import screen
+from virtlab.screening import outcomes, screen
 from virtlab.trials import is_virtual
 
 ONLY_GOAL = ('require = ["max(trace) < 3.5"]', "")
@@ -119,7 +118,7 @@ def test_a_settings_numbers_depend_on_nothing_else(lamp, asked, monkeypatch):
     whole = screen(asked()).dataset
     assert made.drawn_at_once == [10]
     for together in (1, 3):
-        monkeypatch.setattr(sys.modules[screen.__module__], "ROWS_AT_ONCE", together * 40)
+        monkeypatch.setattr(outcomes, "ROWS_AT_ONCE", together * 40)
         xr.testing.assert_identical(screen(asked()).dataset, whole)
         assert max(made.drawn_at_once[1:]) == together
         made.drawn_at_once[1:] = []
@@ -176,7 +175,11 @@ def test_lines_show_the_ten_best_and_count_the_others(lamp, asked):
 def test_result_as_json_holds_every_setting(lamp, asked):
     lamp()
     found = json.loads(json.dumps(screen(asked()).to_dict()))
-    assert found["objective"] == {"maximize": "light", "require": ["max(trace) < 3.5"]}
+    assert found["objective"] == {
+        "goals": ["maximize light"],
+        "require": ["max(trace) < 3.5"],
+        "cost": None,
+    }
     assert (len(found["ranked"]), len(found["outside"])) == (8, 2)
     assert found["ranked"][0]["setting"] == {"power": 3, "glass": "clear"}
     assert found["ranked"][0]["expected_objective"] == 13
@@ -192,7 +195,7 @@ def test_repr_is_the_table(lamp, asked):
 
 def test_progress_ends_at_one(lamp, asked, monkeypatch):
     lamp()
-    monkeypatch.setattr(sys.modules[screen.__module__], "ROWS_AT_ONCE", 120)
+    monkeypatch.setattr(outcomes, "ROWS_AT_ONCE", 120)
     told = []
     screen(asked(), report=told.append)
     assert [round(progress.fraction, 1) for progress in told] == [0.3, 0.6, 0.9, 1.0]

@@ -112,19 +112,53 @@ Values = Annotated[
 ]
 
 
+def _listed(value: object) -> object:
+    """A text or number alone is a list of one."""
+    return [value] if isinstance(value, str | int | float) else value
+
+
+Texts = Annotated[list[Text], BeforeValidator(_listed)]
+Numbers = Annotated[list[float], Field(min_length=1), BeforeValidator(_listed)]
+
+
 class ObjectiveTable(Table):
     """[objective], used by `virtlab screen`."""
 
-    maximize: Text | None = None
-    minimize: Text | None = None
+    maximize: Texts = Field(default_factory=list)
+    minimize: Texts = Field(default_factory=list)
+    """An expression, or a list of them: several goals have a Pareto front."""
+    target: dict[Text, float] = Field(default_factory=dict)
+    """Expression and the value that it should have."""
     require: list[Text] = Field(default_factory=list)
+    cost: Text | None = None
+    """Of a trial: an expression over parameters."""
+    best: Numbers | None = None
+    """What the best trial measured so far has reached, one number per goal."""
+    threshold: float | None = None
+    """Value to tell each setting's from by replicates; None: that of the best setting."""
+    power: Annotated[float, Field(ge=0.5, le=0.99)] = 0.8
+    """How often the replicates should tell it."""
+
+    @property
+    def goals(self) -> int:
+        """How many there are."""
+        return len(self.maximize) + len(self.minimize) + len(self.target)
 
     def faults(self) -> Iterator[Fault]:
-        """Find two goals, or none."""
-        if self.maximize is not None and self.minimize is not None:
-            yield ("minimize",), "give maximize or minimize, not both"
-        if self.maximize is None and self.minimize is None and not self.require:
-            yield (), 'expected maximize, minimize or require, e.g. maximize = "toughness"'
+        """Find a table that wants nothing, and what does not fit the number of goals."""
+        if not self.goals and not self.require:
+            yield (), 'expected maximize, minimize, target or require, e.g. maximize = "toughness"'
+        if self.best is not None and len(self.best) != self.goals:
+            yield (
+                ("best",),
+                f"expected a number for each of the {self.goals} goals, in the order maximize, "
+                f"minimize, target; found {len(self.best)}",
+            )
+        if self.threshold is not None and self.goals != 1:
+            yield ("threshold",), f"needs exactly one goal, found {self.goals}"
+        goals = [*self.maximize, *self.minimize, *self.target]
+        for text in dict.fromkeys(text for text in goals if goals.count(text) > 1):
+            yield (), f"{text!r} stands in it twice, and can be only one goal"
 
 
 def _output(path: str) -> str:

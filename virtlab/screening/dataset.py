@@ -11,7 +11,7 @@ from virtlab.conditioning import Parameter
 from virtlab.config import Params
 from virtlab.design import Design
 from virtlab.errors import ConfigError
-from virtlab.screening.findings import Findings, rank
+from virtlab.screening.findings import Findings, Order
 from virtlab.screening.objective import Objective
 from virtlab.trials import SETTING
 
@@ -20,15 +20,24 @@ if TYPE_CHECKING:  # whoever only asks for help must not pay for xarray
 
     from virtlab.simulation import Model
 
+GOAL = "goal"
+
 _LONG_NAMES = {
     "rank": "place among the settings that are not outside the training data; 0: outside",
+    "front": "1: on the Pareto front of the expected goals, 2: on that of the rest, …; 0: too "
+    "unlikely to meet all requirements, or outside the training data",
+    "front_probability": "probability of standing on the Pareto front, members being plausible "
+    "truths",
     "expected_objective": "expected value of the objective",
     "objective_low": "lower end of the 90 % interval of the expected objective",
     "objective_high": "upper end of the 90 % interval of the expected objective",
     "objective_noise": "standard deviation between trials of one ensemble member",
-    "objective_ignorance": "standard deviation between the members' means",
+    "objective_ignorance": "standard deviation between the members' means beyond what noise "
+    "makes of it; 0: lost in noise",
+    "objective_ignorance_high": "upper end of its one-sided 95 % interval",
     "require_probability": "probability that a trial meets all requirements",
     "require_probability_error": "its standard error, members being the independent units",
+    "cost": "of a trial",
     "domain": "whether the setting lies inside the training data",
     "domain_distance": "distance to the nearest training setting; up to 1 is inside the data",
 }
@@ -43,7 +52,7 @@ def check_names(parameters: Sequence[Parameter]) -> None:
         A parameter has the name of a result.
     """
     for parameter in parameters:
-        if parameter.name in _LONG_NAMES:
+        if parameter.name in (GOAL, f"{GOAL}_units", *_LONG_NAMES):
             raise ConfigError(
                 f"the parameter {parameter.name!r} has a name that a screen's result needs; give "
                 "it another in experiment.toml and train again"
@@ -51,59 +60,89 @@ def check_names(parameters: Sequence[Parameter]) -> None:
 
 
 def make_dataset(
-    model: Model, design: Design, objective: Objective, findings: Findings, params: Params
+    model: Model,
+    design: Design,
+    objective: Objective,
+    findings: Findings,
+    order: Order,
+    params: Params,
 ) -> xr.Dataset:
     """Rank and label what was found.
 
     Returns
     -------
     xr.Dataset
-        Dim ``setting``: best first, then, with rank 0, those outside the data, nearest first.
-        Parameters are its coordinates; attrs are those of virtual trials, and the objective.
+        Dim ``setting``: best first, then, with rank 0, those outside the data, nearest first;
+        of several goals also dim ``goal``. Parameters are coordinates on ``setting``; attrs are
+        those of virtual trials, and the objective.
     """
     import xarray as xr
 
     from virtlab.simulation.labels import provenance
 
-    order, ranked = rank(objective, findings)
-    place = np.zeros(len(order), np.int64)
-    place[:ranked] = np.arange(1, ranked + 1)
+    settings = order.settings
+    place = np.zeros(len(settings), np.int64)
+    place[: order.ranked] = np.arange(1, order.ranked + 1)
     data: dict[str, Any] = {"rank": (SETTING, place, {"long_name": _LONG_NAMES["rank"]})}
-    for name, values in _columns(findings).items():
+    units = {goal.expression.units for goal in objective.goals}
+    common = units.pop() if len(units) == 1 else ""
+    for name, values in _columns(findings, order).items():
         attrs = {"long_name": _LONG_NAMES[name]}
-        if name.startswith(("expected_", "objective_")) and objective.goal is not None:
-            attrs |= {"units": objective.goal.units} if objective.goal.units else {}
-        elif name != "domain":
+        if name.startswith(("expected_", "objective_")):
+            attrs |= {"units": common} if common else {}
+        elif name not in ("domain", "cost"):
             attrs["units"] = "1"
-        data[name] = (SETTING, values[order], attrs)
-    coords = {
-        parameter.name: (
-            SETTING,
-            design.settings[parameter.name][order],
-            {"units": parameter.units or "1"} if parameter.kind != "categorical" else {},
-        )
-        for parameter in model.parameters
-    }
+        dims = SETTING if values.ndim == 1 else (SETTING, GOAL)
+        data[name] = (dims, values[settings], attrs)
     attrs = provenance(model, params.seed, params.text) | {
         "title": f"screen: {model.manifest['experiment']['name']}",
         "objective": objective.text,
         "trials_per_setting": params.trials,
         "members": model.runtime.members,
     }
-    return xr.Dataset(data, coords, attrs)
+    return xr.Dataset(data, _coords(model, design, objective, order), attrs)
 
 
-def _columns(findings: Findings) -> dict[str, Any]:
-    """What was found, by the names that the result has for it."""
-    goal = findings.expectation
-    columns = {
-        "expected_objective": None if goal is None else goal.mean,
-        "objective_low": None if goal is None else goal.low,
-        "objective_high": None if goal is None else goal.high,
-        "objective_noise": None if goal is None else goal.noise,
-        "objective_ignorance": None if goal is None else goal.ignorance,
+def parameters_of(dataset: xr.Dataset) -> list[str]:
+    """Names of the parameters in a screen's dataset."""
+    return [str(name) for name, values in dataset.coords.items() if values.dims == (SETTING,)]
+
+
+def _coords(model: Model, design: Design, objective: Objective, order: Order) -> dict[str, Any]:
+    """Parameters, and the goals where there are several."""
+    coords: dict[str, Any] = {
+        parameter.name: (
+            SETTING,
+            design.settings[parameter.name][order.settings],
+            {"units": parameter.units or "1"} if parameter.kind != "categorical" else {},
+        )
+        for parameter in model.parameters
+    }
+    if len(objective.goals) > 1:
+        coords[GOAL] = np.array([goal.text for goal in objective.goals], object)
+        units = [goal.expression.units for goal in objective.goals]
+        coords[f"{GOAL}_units"] = (GOAL, np.array(units, object))
+    return coords
+
+
+def _columns(findings: Findings, order: Order) -> dict[str, Any]:
+    """What was found, by the names that the result has for it; a single goal has no axis."""
+    columns: dict[str, Any] = {"front": order.front, "front_probability": order.front_probability}
+    if (goals := findings.expectation) is not None:
+        found = {
+            "expected_objective": goals.mean,
+            "objective_low": goals.low,
+            "objective_high": goals.high,
+            "objective_noise": goals.noise,
+            "objective_ignorance": goals.ignorance,
+            "objective_ignorance_high": goals.ignorance_high,
+        }
+        one = goals.mean.shape[1] == 1
+        columns |= {name: values[:, 0] if one else values for name, values in found.items()}
+    columns |= {
         "require_probability": findings.probability,
         "require_probability_error": findings.probability_error,
+        "cost": findings.cost,
         "domain": findings.domain,
         "domain_distance": findings.domain_distance,
     }

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from virtlab.errors import ConfigError, OutputError
 from virtlab.modelfile import replace_whole
+from virtlab.screening.dataset import GOAL, parameters_of
 from virtlab.storage import output as datasets
 
 if TYPE_CHECKING:
@@ -92,14 +93,20 @@ def write_screen(dataset: xr.Dataset, path: Path, *, force: bool = False) -> Non
 def csv_text(dataset: xr.Dataset) -> str:
     """One line per setting: rank (blank outside the data), parameters, what was found.
 
-    A last column says of each line that it is virtual.
+    Of several goals each has its own columns, as ``expected_objective[maximize light]``. A
+    last column says of each line that it is virtual.
     """
-    names = ["rank", *map(str, dataset.coords)]
-    names += [str(name) for name in dataset.data_vars if name != "rank"]
-    columns = [dataset[name].values.tolist() for name in names]
-    columns[0] = [place or "" for place in columns[0]]
+    columns = {"rank": [place or "" for place in dataset["rank"].values.tolist()]}
+    columns |= {name: dataset[name].values.tolist() for name in parameters_of(dataset)}
+    for name, variable in dataset.data_vars.items():
+        if GOAL in variable.dims:
+            for number, goal in enumerate(dataset[GOAL].values):
+                columns[f"{name}[{goal}]"] = variable.values[:, number].tolist()
+        elif name != "rank":
+            columns[str(name)] = variable.values.tolist()
     file = io.StringIO(newline="")
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow([*names, VIRTUAL])
-    writer.writerows([*row, dataset.attrs[VIRTUAL]] for row in zip(*columns, strict=True))
+    writer.writerow([*columns, VIRTUAL])
+    rows = zip(*columns.values(), strict=True)
+    writer.writerows([*row, dataset.attrs[VIRTUAL]] for row in rows)
     return file.getvalue()

@@ -10,14 +10,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from virtlab.screening.findings import LIKELY, cell
-from virtlab.screening.objective import Objective
+from virtlab.screening.dataset import parameters_of
+from virtlab.screening.findings import LIKELY
+from virtlab.screening.objective import Objective, cell
 from virtlab.trials import SETTING
 
 if TYPE_CHECKING:
     import xarray as xr
 
 TOP = 10
+_GOAL_CELLS = (
+    "expected_objective",
+    "objective_ignorance",
+    "objective_ignorance_high",
+    "objective_noise",
+)
 
 
 @dataclass(frozen=True)
@@ -47,12 +54,13 @@ class Screen:
     def to_dict(self) -> dict[str, Any]:
         """For JSON: every setting."""
         rows, attrs = self._rows(0, self.dataset.sizes[SETTING]), self.dataset.attrs
-        goal = self.objective.goal
+        cost = self.objective.cost
         return {
             "output": None if self.output is None else str(self.output),
             "objective": {
-                self.objective.direction: None if goal is None else goal.text,
+                "goals": [goal.text for goal in self.objective.goals],
                 "require": [item.text for item in self.objective.require],
+                "cost": None if cost is None else cost.text,
             },
             "settings": len(rows),
             "trials": attrs["trials_per_setting"],
@@ -93,7 +101,7 @@ class Screen:
     def _rows(self, start: int, stop: int) -> list[dict[str, Any]]:
         """Settings `start` to `stop` as plain Python."""
         part = self.dataset.isel({SETTING: slice(start, stop)})
-        parameters = {str(name): values.values.tolist() for name, values in part.coords.items()}
+        parameters = {name: part[name].values.tolist() for name in parameters_of(part)}
         found = {str(name): values.values.tolist() for name, values in part.data_vars.items()}
         return [
             {"setting": {name: values[at] for name, values in parameters.items()}}
@@ -102,15 +110,14 @@ class Screen:
         ]
 
     def _varying(self) -> list[str]:
-        return [
-            str(name) for name, values in self.dataset.coords.items() if (values != values[0]).any()
-        ]
+        found = self.dataset
+        return [name for name in parameters_of(found) if (found[name] != found[name][0]).any()]
 
     def _constants(self) -> str:
-        varying, coords = self._varying(), self.dataset.coords
+        varying, found = self._varying(), self.dataset
         return ", ".join(
-            f"{name} = {cell(values.values[0])}{_unit(values.attrs)}"
-            for name, values in coords.items()
+            f"{name} = {cell(found[name].values[0])}{_unit(found[name].attrs)}"
+            for name in parameters_of(found)
             if name not in varying
         )
 
@@ -120,18 +127,25 @@ class Screen:
             return []
         coords = self.dataset.coords
         varying = self._varying()
-        goal, require = self.objective.goal, self.objective.require
+        goals, require = self.objective.goals, self.objective.require
         heads = ["rank", *(name + _bracketed(coords[name].attrs) for name in varying)]
-        if goal is not None:
-            unit = _bracketed(self.dataset["expected_objective"].attrs)
-            heads += [f"objective{unit} ± ignorance", "noise"]
+        for goal in goals:
+            name = "objective" if len(goals) == 1 else goal.text
+            unit = _bracketed({"units": goal.expression.units or "1"})
+            heads += [f"{name}{unit} ± ignorance", "noise"]
+        heads += ["P(front)"] * ("front_probability" in self.dataset)
         heads += ["P(require)"] * bool(require) + ["domain"]
         rows = [heads]
         for row in self._rows(start, stop):
             cells = [str(row["rank"] or "-"), *(cell(row["setting"][name]) for name in varying)]
-            if goal is not None:
-                expected, ignorance = row["expected_objective"], row["objective_ignorance"]
-                cells += [f"{expected:.4g} ± {ignorance:<7.2g}", f"{row['objective_noise']:.2g}"]
+            for number in range(len(goals)):
+                expected, ignorance, most, noise = (
+                    row[key][number] if len(goals) > 1 else row[key] for key in _GOAL_CELLS
+                )
+                spread = f"± {ignorance:.2g}" if ignorance else f"± < {most:.2g}"
+                cells += [f"{expected:.4g} {spread:<9}", f"{noise:.2g}"]
+            if "front_probability" in row:
+                cells.append(f"{row['front_probability']:.2f}")
             if require:
                 chance, error = row["require_probability"], row["require_probability_error"]
                 cells.append(f"{chance:.2f} ± {math.ceil(100 * error) / 100:.2f}")
@@ -151,13 +165,14 @@ class Screen:
                 f"{likely.sum():,} of {self.ranked:,} ranked settings meet what is required in at "
                 f"least {LIKELY:.0%} of trials; they come first"
             )
-        if self.objective.goal is not None:
-            low, high = (found[f"objective_{end}"].values for end in ("low", "high"))
-            level = int(((low <= high[0]) & (high >= low[0]) & contenders).sum()) - 1
+        if self.objective.goals:
             remarks.append(
                 "noise: sd between trials; ignorance: sd between members' means beyond noise "
-                "(0: lost in it; more trials tell)"
+                "(<: lost in it, at most this in 95 of 100 cases; more trials tell)"
             )
+        if len(self.objective.goals) == 1:
+            low, high = (found[f"objective_{end}"].values for end in ("low", "high"))
+            level = int(((low <= high[0]) & (high >= low[0]) & contenders).sum()) - 1
             if level:
                 remarks.append(
                     f"the order is not sure: the 90 % intervals of {level:,} more settings overlap "

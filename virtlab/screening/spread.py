@@ -7,7 +7,8 @@ taken out of the spread of the means, as in a one-way analysis of variance.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,11 +17,13 @@ Floats = NDArray[np.float64]
 
 INTERVAL = 0.90
 """How often the interval of an expected objective should hold the truth."""
+SURE = 0.95
+"""How often the true ignorance is below its upper bound."""
 
 
 @dataclass(frozen=True)
 class Expectation:
-    """The goal at each setting; all ``(setting,)`` but the last.
+    """A goal at each setting; all ``(setting,)``, several goals ``(setting, goal)``.
 
     Parameters
     ----------
@@ -29,17 +32,22 @@ class Expectation:
     noise
         Standard deviation between trials of one member.
     ignorance
-        Standard deviation between the members' means, beyond what noise makes of them.
+        Standard deviation between the members' means, beyond what noise makes of them; 0 where
+        it is lost in noise.
+    ignorance_high
+        Upper end of its one-sided 95 % interval, noise not taken out: never 0 because few
+        members happen to agree.
     low, high
         Interval of the expected value: the truth is taken for one more member, and the members'
         means as they are, with what noise makes of them: more trials narrow it.
     by_member
-        Each member's own mean, ``(setting, member)``.
+        Each member's own mean, one more axis: ``(…, member)``.
     """
 
     mean: Floats
     noise: Floats
     ignorance: Floats
+    ignorance_high: Floats
     low: Floats
     high: Floats
     by_member: Floats
@@ -50,7 +58,7 @@ def expect(values: Floats, member: NDArray[np.integer], members: int) -> Expecta
 
     Every member of two or more drew at least two trials of each setting.
     """
-    from scipy.special import stdtrit
+    from scipy.special import chdtri, stdtrit
 
     count, means = _by_member(values, member, members)
     mean = values.mean(axis=1)
@@ -61,8 +69,37 @@ def expect(values: Floats, member: NDArray[np.integer], members: int) -> Expecta
     of_noise = noise**2 * (1 / count).mean(axis=1)
     spread = means.var(axis=1, ddof=1)
     ignorance = np.sqrt(np.maximum(spread - of_noise, 0))
+    # of M - 1 degrees of freedom, 5 % of estimates are further below the true variance
+    most = np.sqrt(spread * (members - 1) / chdtri(members - 1, SURE))
     half = stdtrit(members - 1, (1 + INTERVAL) / 2) * np.sqrt(spread * (1 + 1 / members))
-    return Expectation(mean, noise, ignorance, mean - half, mean + half, means)
+    return Expectation(mean, noise, ignorance, most, mean - half, mean + half, means)
+
+
+def together(goals: Sequence[Expectation]) -> Expectation:
+    """Several goals as one expectation, with an axis ``goal`` after ``setting``."""
+    names = [field.name for field in fields(Expectation)]
+    return Expectation(*(np.stack([getattr(g, name) for g in goals], axis=1) for name in names))
+
+
+def plausible(expectation: Expectation, *, draws: int, rng: np.random.Generator) -> Floats:
+    """Draw what the expected values may truly be, at all settings and of all goals together.
+
+    The truth is taken for one more member, as the interval takes it: each draw is the mean plus
+    a random combination of the members' departures from it, with Student's t as its spread. One
+    combination holds for all settings and goals: what the members agree on is kept, such as
+    that two settings go up and down together.
+
+    Returns
+    -------
+    draws
+        ``(draw, *shape of the mean)``.
+    """
+    members = expectation.by_member.shape[-1]
+    departures = expectation.by_member - expectation.by_member.mean(axis=-1, keepdims=True)
+    weights = rng.standard_normal((draws, members)) * np.sqrt((1 + 1 / members) / (members - 1))
+    weights *= np.sqrt((members - 1) / rng.chisquare(members - 1, draws))[:, None]
+    made: Floats = expectation.mean + np.moveaxis(departures @ weights.T, -1, 0)
+    return made
 
 
 def probability(
