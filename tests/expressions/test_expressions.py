@@ -19,6 +19,11 @@ KNOWN = known_names(
         Measurement("image", dims=("y", "x"), shape=(2, 2)),
     ],
     [Parameter("power", units="W"), Parameter("lambda", units="nm")],
+    {
+        "time": {"dims": ["time"], "values": [0.0, 1.0, 4.0], "units": "s"},
+        "y": {"dims": ["y"], "values": ["top", "bottom"], "units": None},
+        "where": {"dims": ["y", "x"], "values": [[0, 1], [2, 3]], "units": "mm"},
+    },
 )
 WHERE = "params.toml: objective.maximize"
 # 2 settings x 2 trials
@@ -66,6 +71,13 @@ def marked(message):
         ("sqrt(exp(log(light) * 2))", [[1, 2], [3, 4]]),
         ("max(trace) - light * max(image)", [[-4, -2], [0, 2]]),
         ("light ** -1", [[1, 0.5], [1 / 3, 0.25]]),
+        ("integral(trace)", [[-15, -3], [9, 21]]),
+        ("integral(trace * 2 + light)", [[-26, 2], [30, 58]]),
+        ("peak_position(trace)", [[4, 4], [4, 4]]),
+        ("peak_position(0 - trace, time) + light", [[1, 2], [3, 4]]),
+        ("peak_position(image * light, x)", [[0, 0], [0, 0]]),
+        ("fraction_above(trace, 0)", [[0, 0], [1, 1]]),
+        ("fraction_above(trace, light + 1)", [[0, 0], [0, 1 / 3]]),
     ],
 )
 def test_expression_means_what_it_says(text, expected):
@@ -86,7 +98,15 @@ def test_text_is_kept_with_single_blanks():
 
 @pytest.mark.parametrize(
     ("text", "units"),
-    [("light", "lm"), ("-max(trace)", "V"), ("abs(min(trace)) - max(trace)", "V"), ("light*2", "")],
+    [
+        ("light", "lm"),
+        ("-max(trace)", "V"),
+        ("abs(min(trace)) - max(trace)", "V"),
+        ("light*2", ""),
+        ("integral(trace)", "V s"),
+        ("peak_position(trace * 2)", "s"),
+        ("fraction_above(trace, 1)", ""),
+    ],
 )
 def test_units_are_known_where_they_are_plain(text, units):
     assert parse_goal(text, KNOWN, WHERE).units == units
@@ -117,8 +137,9 @@ def test_message_names_the_key_the_place_and_what_is_allowed():
         "params.toml: objective.maximize: unknown name 'lihgt'; did you mean 'light'?",
         "    2 * lihgt + power",
         "        ^^^^^",
-        "  allowed: numbers, + - * / ** and ( ), mean max min sum std of a signal or image, "
-        "abs sqrt log exp; names: light, yield, state, trace, image, power, lambda",
+        "  allowed: numbers, + - * / ** and ( ), mean max min sum std integral peak_position "
+        "fraction_above of a signal or image, abs sqrt log exp; names: light, yield, state, "
+        "trace, image, power, lambda",
     ]
 
 
@@ -132,6 +153,13 @@ def test_message_names_the_key_the_place_and_what_is_allowed():
         ("max(max(trace))", "max(max(trace))", "has nothing to reduce"),
         ("max(trace, 2)", "max(trace, 2)", "max takes one value"),
         ("mean()", "mean()", "mean takes one value"),
+        ("peak_position(image)", "peak_position(image)", "write peak_position(image, y) or peak"),
+        ("peak_position(image, z)", "z", "expected a dim of the values: y, x"),
+        ("peak_position(image, y)", "peak_position(image, y)", "along y have names and no places"),
+        ("integral(image)", "integral(image)", "along y have names and no places"),
+        ("integral(light)", "integral(light)", "has nothing to reduce"),
+        ("fraction_above(trace)", "fraction_above(trace)", "takes values and a level"),
+        ("fraction_above(trace, image)", "image", "takes one level per trial"),
         ("median(trace)", "median", "unknown function 'median'; did you mean 'mean'?"),
         ("state", "state", "state is a category"),
         ("light > 2", "light > 2", "a comparison may only stand in require"),
@@ -256,3 +284,25 @@ def test_only_arithmetic_is_called(monkeypatch):
     assert found.evaluate({"max": np.full((1, 1), -3.0), "exec": np.ones((1, 1))}) == 5
     with pytest.raises(ConfigError, match="unknown function 'exec'"):
         parse_goal("exec(max)", known, WHERE)
+
+
+@pytest.mark.parametrize(
+    "text", ["integral(trace)", "peak_position(trace)", "fraction_above(trace, 1)"]
+)
+def test_signal_with_a_missing_value_has_no_reduction(text):
+    values = {"trace": np.array([[[1.0, np.nan, 3.0], [1.0, 2.0, 3.0]]])}
+    assert np.isnan(parse_goal(text, KNOWN, WHERE).evaluate(values)).tolist() == [[True, False]]
+
+
+def test_dim_without_a_coordinate_is_numbered_from_0():
+    known = known_names([Measurement("trace", dims=("time",), shape=(3,))], [])
+    values = {"trace": np.array([[[1.0, 2.0, 5.0]]])}
+    assert parse_goal("peak_position(trace)", known, WHERE).evaluate(values) == 2
+    assert parse_goal("integral(trace)", known, WHERE).evaluate(values) == 5
+
+
+def test_integral_of_an_axis_that_runs_backwards_keeps_its_sign():
+    coords = {"k": {"dims": ["k"], "values": [3.0, 2.0, 1.0], "units": None}}
+    known = known_names([Measurement("trace", dims=("k",), shape=(3,))], [], coords)
+    values = {"trace": np.array([[[1.0, 1.0, 1.0]]])}
+    assert parse_goal("integral(trace)", known, WHERE).evaluate(values) == 2

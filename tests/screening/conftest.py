@@ -56,6 +56,7 @@ class Lamp:
             "experiment": {"name": "lamp"},
             "conditioner": {"name": "generic", "distribution": "virtlab", "version": "0"},
             "data": {"sha256": "1" * 64},
+            "coords": {"time": {"dims": ["time"], "values": [0, 1, 2, 3, 4, 5], "units": "s"}},
             "verdict": ["light: hardly better than ignoring the parameters"],
         }
         self.drawn_at_once = []

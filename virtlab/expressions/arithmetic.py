@@ -15,13 +15,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from virtlab.conditioning import Parameter, suggestion
+from virtlab.expressions.reductions import (
+    ABOVE,
+    INTEGRAL,
+    PEAK,
+    PLAIN,
+    REDUCTIONS,
+    Axis,
+    fraction_above,
+    integral,
+    numbered,
+    peak_position,
+)
 from virtlab.expressions.syntax import Refused
 from virtlab.trials import Measurement
 
 Array = NDArray[Any]
 Values = Mapping[str, Array]
 Evaluate = Callable[[Values], Array]
-Known = Mapping[str, Measurement | Parameter]
 
 MOST_LEVELS = 100  # of nesting: far from Python's own limit, which is no error but an accident
 
@@ -46,17 +57,28 @@ _FUNCTIONS: dict[str, Callable[..., Array]] = {
     "log": np.log,
     "exp": np.exp,
 }
-_REDUCTIONS: dict[str, Callable[..., Array]] = {
-    "mean": np.mean,
-    "max": np.max,
-    "min": np.min,
-    "sum": np.sum,
-    "std": np.std,
-}
 ALLOWED = (
     "numbers, + - * / ** and ( ), "
-    f"{' '.join(_REDUCTIONS)} of a signal or image, {' '.join(_FUNCTIONS)}"
+    f"{' '.join(REDUCTIONS)} of a signal or image, {' '.join(_FUNCTIONS)}"
 )
+
+
+class Known(dict[str, Measurement | Parameter]):
+    """What an expression may name, and where the entries of signals and images stand.
+
+    Parameters
+    ----------
+    items
+        Measurements and parameters by name.
+    axes
+        By dim; a dim without one is numbered from 0.
+    """
+
+    def __init__(
+        self, items: Mapping[str, Measurement | Parameter], axes: Mapping[str, Axis] | None = None
+    ) -> None:
+        super().__init__(items)
+        self.axes = dict(axes or {})
 
 
 @dataclass(frozen=True)
@@ -69,8 +91,8 @@ class Term:
         From an array per name to its own.
     names
         The measurements and parameters in it.
-    dims
-        Own dims that are not reduced yet.
+    dims, shape
+        Own dims that are not reduced yet, and their lengths.
     units
         ``""`` where they are not plain.
     """
@@ -78,6 +100,7 @@ class Term:
     evaluate: Evaluate
     names: frozenset[str] = frozenset()
     dims: tuple[str, ...] = ()
+    shape: tuple[int, ...] = ()
     units: str = ""
 
 
@@ -116,7 +139,7 @@ class Compiler:
             raise self._refused(
                 node,
                 f"{said} has many values per trial (along {', '.join(term.dims)}); "
-                f"reduce them: {', '.join(f'{name}({said})' for name in _REDUCTIONS)}",
+                f"reduce them: {', '.join(f'{name}({said})' for name in REDUCTIONS[:-1])}",
             )
         return term
 
@@ -164,14 +187,14 @@ class Compiler:
         name = self.aliases.get(node.id, node.id)
         item = self.known.get(name)
         if item is None:
-            if name in _FUNCTIONS or name in _REDUCTIONS:
+            if name in _FUNCTIONS or name in REDUCTIONS:
                 raise self._refused(node, f"{name} is a function; write {name}(…)")
             raise self._refused(node, f"unknown name {name!r}{suggestion(name, list(self.known))}")
         if item.kind == "categorical":
             raise self._refused(node, f"{name} is a category; an objective takes numbers only")
-        dims = item.dims if isinstance(item, Measurement) else ()
+        own = (item.dims, item.shape) if isinstance(item, Measurement) else ((), ())
         units = "" if item.units == "1" else item.units
-        return Term(lambda values: values[name], frozenset({name}), dims, units)
+        return Term(lambda values: values[name], frozenset({name}), *own, units)
 
     def _binary(self, node: ast.BinOp, level: int) -> Term:
         operation = _ARITHMETIC.get(type(node.op))
@@ -191,29 +214,83 @@ class Compiler:
             lambda values: operation(first(values), second(values)),
             left.names | right.names,
             dims,
+            left.shape or right.shape,
             left.units if same else "",
         )
 
     def _call(self, node: ast.Call, level: int) -> Term:
         name = node.func.id if isinstance(node.func, ast.Name) else ""
-        function = _FUNCTIONS.get(name) or _REDUCTIONS.get(name)
-        if function is None:
-            near = suggestion(name, [*_REDUCTIONS, *_FUNCTIONS])
+        if name not in _FUNCTIONS and name not in REDUCTIONS:
+            near = suggestion(name, [*REDUCTIONS, *_FUNCTIONS])
             raise self._refused(node.func, f"unknown function {self._segment(node.func)!r}{near}")
-        if len(node.args) != 1 or node.keywords:
+        if name == ABOVE and len(node.args) != 2:
+            raise self._refused(node, f"{name} takes values and a level: {name}(…, 3)")
+        most = 2 if name in (ABOVE, PEAK) else 1
+        if not 1 <= len(node.args) <= most or node.keywords:
             raise self._refused(node, f"{name} takes one value, in ( )")
         inner = self._term(node.args[0], level + 1)
         if name in _FUNCTIONS:
-            return _applied(function, inner, inner.units if name == "abs" else "")
+            return _applied(_FUNCTIONS[name], inner, inner.units if name == "abs" else "")
         if not inner.dims:
             raise self._refused(
                 node,
                 f"{self._segment(node.args[0])} is one value per trial, so {name} has nothing to "
                 "reduce; what is expected over trials is computed anyway: leave it out",
             )
+        if name == ABOVE:
+            return self._above(inner, self._term(node.args[1], level + 1), node)
+        if name in PLAIN:
+            reduce, units = PLAIN[name], inner.units
+            return Term(
+                lambda values: reduce(inner.evaluate(values), axis=-1), inner.names, units=units
+            )
+        return self._by_place(name, inner, node)
+
+    def _above(self, inner: Term, level: Term, node: ast.Call) -> Term:
+        if level.dims:
+            raise self._refused(node.args[1], f"{ABOVE} takes one level per trial; reduce this")
         return Term(
-            lambda values: function(inner.evaluate(values), axis=-1), inner.names, (), inner.units
+            lambda values: fraction_above(inner.evaluate(values), level.evaluate(values)),
+            inner.names | level.names,
         )
+
+    def _by_place(self, name: str, inner: Term, node: ast.Call) -> Term:
+        """Reduce by where the entries stand."""
+        axes = [
+            self.known.axes.get(dim, numbered(length))
+            for dim, length in zip(inner.dims, inner.shape, strict=True)
+        ]
+        which = self._which(inner, node) if name == PEAK else 0
+        for dim, axis in zip(inner.dims, axes, strict=True):
+            if axis.named and (name == INTEGRAL or dim == inner.dims[which]):
+                raise self._refused(node, f"entries along {dim} have names and no places")
+        if name == PEAK:
+            return Term(
+                lambda values: peak_position(inner.evaluate(values), axes, which),
+                inner.names,
+                units=axes[which].units,
+            )
+        units = [inner.units, *(axis.units for axis in axes)]
+        return Term(
+            lambda values: integral(inner.evaluate(values), axes),
+            inner.names,
+            units=" ".join(units) if all(units) else "",
+        )
+
+    def _which(self, inner: Term, node: ast.Call) -> int:
+        """Number of the dim that a peak's position is asked along."""
+        if len(node.args) == 1:
+            if len(inner.dims) == 1:
+                return 0
+            said = self._segment(node.args[0])
+            each = " or ".join(f"{PEAK}({said}, {dim})" for dim in inner.dims)
+            raise self._refused(
+                node, f"a peak of {said} has {len(inner.dims)} places; write {each}"
+            )
+        dim = node.args[1]
+        if not isinstance(dim, ast.Name) or dim.id not in inner.dims:
+            raise self._refused(dim, f"expected a dim of the values: {', '.join(inner.dims)}")
+        return inner.dims.index(dim.id)
 
     def _segment(self, node: ast.expr) -> str:
         said = self.text[node.col_offset : node.end_col_offset]
@@ -224,7 +301,13 @@ class Compiler:
 
 
 def _applied(function: Callable[..., Array], inner: Term, units: str) -> Term:
-    return Term(lambda values: function(inner.evaluate(values)), inner.names, inner.dims, units)
+    return Term(
+        lambda values: function(inner.evaluate(values)),
+        inner.names,
+        inner.dims,
+        inner.shape,
+        units,
+    )
 
 
 def _along(term: Term, dims: tuple[str, ...]) -> Evaluate:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from virtlab.conditioning import Parameter
 from virtlab.errors import ConfigError
 from virtlab.expressions.arithmetic import ALLOWED, Array, Compiler, Evaluate, Known, Values
+from virtlab.expressions.reductions import Axis
 from virtlab.expressions.syntax import Refused, parse_tree, pointed
 from virtlab.trials import Measurement
 
@@ -40,10 +42,27 @@ class Expression:
     evaluate: Evaluate
 
 
-def known_names(measurements: Iterable[Measurement], parameters: Iterable[Parameter]) -> Known:
-    """What an expression may name."""
+def known_names(
+    measurements: Iterable[Measurement],
+    parameters: Iterable[Parameter],
+    coords: Mapping[str, Mapping[str, Any]] | None = None,
+) -> Known:
+    """What an expression may name.
+
+    Parameters
+    ----------
+    coords
+        Of the measurements' own dims, as a model's manifest has them: by name ``dims``,
+        ``values`` and ``units``.
+    """
     known: dict[str, Measurement | Parameter] = {item.name: item for item in measurements}
-    return known | {item.name: item for item in parameters}
+    known |= {item.name: item for item in parameters}
+    axes = {
+        name: Axis(np.asarray(coord["values"]), coord["units"] or "")
+        for name, coord in (coords or {}).items()
+        if list(coord["dims"]) == [name]
+    }
+    return Known(known, axes)
 
 
 def parse_goal(text: str, known: Known, where: str) -> Expression:

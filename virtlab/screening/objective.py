@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +14,11 @@ from virtlab.config import Params
 from virtlab.config.params import ObjectiveTable
 from virtlab.errors import ConfigError
 from virtlab.expressions.arithmetic import Known, Values
-from virtlab.expressions.parsing import Expression, parse_goal, parse_requirement
+from virtlab.expressions.parsing import Expression, known_names, parse_goal, parse_requirement
 from virtlab.trials import Measurement
+
+if TYPE_CHECKING:
+    from virtlab.simulation import Model
 
 Floats = NDArray[np.float64]
 Direction = Literal["maximize", "minimize", "target"]
@@ -176,7 +179,7 @@ class Reading:
         """Understand what is known before a trial is run."""
         if text is None:
             return None
-        known = {name: item for name, item in self._known.items() if isinstance(item, Parameter)}
+        known = Known({n: item for n, item in self._known.items() if isinstance(item, Parameter)})
         return next(iter(self._parsed(parse_goal, text, "cost", known)), None)
 
     def _parsed(
@@ -223,6 +226,11 @@ def read_objective(params: Params, known: Known) -> Objective:
         table.threshold,
         table.power,
     )
+
+
+def names_of(model: Model) -> Known:
+    """What an objective may name."""
+    return known_names(model.measurements, model.parameters, model.manifest["coords"])
 
 
 def values_of(

@@ -6,10 +6,9 @@ from pathlib import Path
 
 from virtlab.config import Params
 from virtlab.design import make_design
-from virtlab.expressions.parsing import known_names
 from virtlab.progress import Progress, Report
 from virtlab.screening.findings import find, join, rank
-from virtlab.screening.objective import read_objective
+from virtlab.screening.objective import names_of, read_objective
 from virtlab.screening.outcomes import draw_outcomes
 from virtlab.screening.result import Screen
 from virtlab.simulation import load
@@ -55,7 +54,7 @@ def screen(
     params = params.model_copy(update={k: v for k, v in changes.items() if v is not None})
     model = load(params.path.parent / params.model)
     check_names(model.parameters)
-    objective = read_objective(params, known_names(model.measurements, model.parameters))
+    objective = read_objective(params, names_of(model))
     design = make_design(params, model.parameters)
     portions = draw_outcomes(
         model, design, objective, params, lambda part: tell(Progress("screening", part))
