@@ -22,6 +22,21 @@ from virtlab.cli.progress import showing
 @click.option(
     "--trials", type=click.IntRange(1, 10**9), help="Trials per setting; wins over PARAMS."
 )
+@click.option(
+    "--candidates",
+    type=click.Path(path_type=Path),
+    help="CSV of the settings that are possible (a column per parameter), instead of a design.",
+)
+@click.option(
+    "--suggest", type=click.IntRange(1, 500), metavar="K", help="Name K settings to run next."
+)
+@click.option("--explore", is_flag=True, help="Suggest those where least is known.")
+@click.option(
+    "--pending",
+    type=click.Path(path_type=Path),
+    help="CSV of settings that run already: not suggested again, and taken into account.",
+)
+@click.option("--outside", is_flag=True, help="Suggest settings outside the data, too.")
 @click.option("--force", is_flag=True, help="Replace an output that is there.")
 @as_json_option
 @quiet_option
@@ -30,6 +45,11 @@ def screen(
     output: Path | None,
     seed: int | None,
     trials: int | None,
+    candidates: Path | None,
+    suggest: int | None,
+    explore: bool,
+    pending: Path | None,
+    outside: bool,
     force: bool,
     as_json: bool,
     quiet: bool,
@@ -40,9 +60,14 @@ def screen(
     the model's members), the probability that a trial meets every requirement, and whether
     it lies inside the data. Settings outside are listed apart, never ranked.
     """
+    if suggest is None and (explore or outside or pending is not None):
+        raise click.UsageError("--explore, --pending and --outside need --suggest K")
     with showing(f"screening {params}", quiet=quiet) as report:
         from virtlab.config import read_params
+        from virtlab.screening import Asked
         from virtlab.screening import screen as screen_settings
+
+        asked = None if suggest is None else Asked(suggest, explore, outside, pending)
 
         found = screen_settings(
             read_params(params),
@@ -50,6 +75,8 @@ def screen(
             seed=seed,
             trials=trials,
             force=force,
+            candidates=candidates,
+            asked=asked,
             report=report,
         )
     emit(found.to_dict(), found.lines(), as_json=as_json)

@@ -5,5 +5,6 @@ from __future__ import annotations
 from virtlab.screening.output import write_screen
 from virtlab.screening.result import Screen
 from virtlab.screening.screen import screen
+from virtlab.screening.suggestion import Asked
 
-__all__ = ["Screen", "screen", "write_screen"]
+__all__ = ["Asked", "Screen", "screen", "write_screen"]

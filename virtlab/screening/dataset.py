@@ -13,6 +13,7 @@ from virtlab.design import Design
 from virtlab.errors import ConfigError
 from virtlab.screening.findings import Findings, Order
 from virtlab.screening.objective import Objective
+from virtlab.screening.suggestion import Suggestion
 from virtlab.trials import SETTING
 
 if TYPE_CHECKING:  # whoever only asks for help must not pay for xarray
@@ -38,6 +39,7 @@ _LONG_NAMES = {
     "require_probability": "probability that a trial meets all requirements",
     "require_probability_error": "its standard error, members being the independent units",
     "cost": "of a trial",
+    "suggested": "number in the batch that is suggested to be run next; 0: not suggested",
     "domain": "whether the setting lies inside the training data",
     "domain_distance": "distance to the nearest training setting; up to 1 is inside the data",
 }
@@ -66,6 +68,7 @@ def make_dataset(
     findings: Findings,
     order: Order,
     params: Params,
+    suggestion: Suggestion | None = None,
 ) -> xr.Dataset:
     """Rank and label what was found.
 
@@ -94,6 +97,9 @@ def make_dataset(
             attrs["units"] = "1"
         dims = SETTING if values.ndim == 1 else (SETTING, GOAL)
         data[name] = (dims, values[settings], attrs)
+    if suggestion is not None:
+        said = {"long_name": _LONG_NAMES["suggested"]}
+        data["suggested"] = (SETTING, suggestion.order(design.size)[settings], said)
     attrs = provenance(model, params.seed, params.text) | {
         "title": f"screen: {model.manifest['experiment']['name']}",
         "objective": objective.text,

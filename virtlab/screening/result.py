@@ -13,6 +13,7 @@ import numpy as np
 from virtlab.screening.dataset import parameters_of
 from virtlab.screening.findings import LIKELY
 from virtlab.screening.objective import Objective, cell
+from virtlab.screening.suggestion import Suggestion
 from virtlab.trials import SETTING
 
 if TYPE_CHECKING:
@@ -40,11 +41,14 @@ class Screen:
         What was asked for.
     output
         Where it was written, if anywhere.
+    suggestion
+        What to run next, if that was asked for.
     """
 
     dataset: xr.Dataset
     objective: Objective
     output: Path | None = None
+    suggestion: Suggestion | None = None
 
     @property
     def ranked(self) -> int:
@@ -69,6 +73,7 @@ class Screen:
             "model_sha256": attrs["model_sha256"],
             "ranked": rows[: self.ranked],
             "outside": rows[self.ranked :],
+            "suggested": self._batch(),
             "trust": attrs["trust"].splitlines(),
         }
 
@@ -92,6 +97,7 @@ class Screen:
             )
             lines += self._table(self.ranked, self.ranked + min(TOP, apart))
             lines += [f"… and {apart - TOP:,} more"] * (apart > TOP)
+        lines += self._suggested()
         lines += [f"trust: {said}" for said in attrs["trust"].splitlines()]
         return lines + ([] if self.output is None else [f"written to {self.output}"])
 
@@ -108,6 +114,48 @@ class Screen:
             | {name: values[at] for name, values in found.items()}
             for at in range(part.sizes[SETTING])
         ]
+
+    def _batch(self) -> list[dict[str, Any]] | None:
+        """The suggested settings, best first, as plain Python."""
+        if self.suggestion is None:
+            return None
+        number = self.dataset["suggested"].values
+        places = np.argsort(number, kind="stable")[-len(self.suggestion.places) :]
+        found = zip(
+            places.tolist(),
+            self.suggestion.adds.tolist(),
+            self.suggestion.deviation.T.tolist(),
+            self.suggestion.likely.tolist(),
+            strict=True,
+        )
+        return [
+            self._rows(at, at + 1)[0]
+            | {"adds": adds, "unknown": unknown, "success_probability": likely}
+            for at, adds, unknown, likely in found
+        ]
+
+    def _suggested(self) -> list[str]:
+        """What to run next, a line each."""
+        batch = self._batch()
+        if self.suggestion is None or batch is None:
+            return []
+        varying, explore = self._varying(), self.suggestion.asked.explore
+        coords, goals = self.dataset.coords, self.objective.goals
+        what = (
+            "where least is known, given" if explore else "a batch; adds: what is expected beyond"
+        )
+        heads = ["next", *(name + _bracketed(coords[name].attrs) for name in varying)]
+        heads += ["objective ± unknown"] * (len(goals) == 1)
+        heads += ["still unknown" if explore else "adds", "P(success)", "domain"]
+        rows = [heads]
+        for row in batch:
+            cells = [str(row["suggested"]), *(cell(row["setting"][name]) for name in varying)]
+            if len(goals) == 1:
+                cells.append(f"{row['expected_objective']:.4g} ± {row['unknown'][0]:<7.2g}")
+            rows.append(
+                [*cells, f"{row['adds']:.2g}", f"{row['success_probability']:.2f}", row["domain"]]
+            )
+        return [f"run next ({what} those above it):", *_aligned(rows), *self.suggestion.remarks]
 
     def _varying(self) -> list[str]:
         found = self.dataset

@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from virtlab.config import Params
-from virtlab.design import make_design
+from virtlab.design import Design, make_design
 from virtlab.progress import Progress, Report
-from virtlab.screening.findings import find, join, rank
+from virtlab.screening.candidates import read_candidates
+from virtlab.screening.findings import Findings, find, join, rank
 from virtlab.screening.objective import names_of, read_objective
 from virtlab.screening.outcomes import draw_outcomes
 from virtlab.screening.result import Screen
+from virtlab.screening.suggestion import Asked, Running, suggest
 from virtlab.simulation import load
 
 
@@ -21,6 +23,8 @@ def screen(
     seed: int | None = None,
     trials: int | None = None,
     force: bool = False,
+    candidates: Path | None = None,
+    asked: Asked | None = None,
     report: Report | None = None,
 ) -> Screen:
     """Rank the settings of params.toml by its objective.
@@ -36,6 +40,10 @@ def screen(
         Win over params.toml.
     force
         Replace an existing output.
+    candidates
+        CSV of the settings that are possible, instead of the design of params.toml.
+    asked
+        Suggest settings to run next.
     report
         Called with `Progress`.
 
@@ -55,15 +63,39 @@ def screen(
     model = load(params.path.parent / params.model)
     check_names(model.parameters)
     objective = read_objective(params, names_of(model))
-    design = make_design(params, model.parameters)
-    portions = draw_outcomes(
-        model, design, objective, params, lambda part: tell(Progress("screening", part))
-    )
-    members = model.runtime.members
-    findings = join([find(objective, portion, members=members) for portion in portions])
+    if candidates is None:
+        design = make_design(params, model.parameters)
+    else:
+        design = read_candidates(params, candidates, model.parameters)
+
+    def found_at(settings: Design) -> Findings:
+        portions = draw_outcomes(
+            model, settings, objective, params, lambda part: tell(Progress("screening", part))
+        )
+        members = model.runtime.members
+        return join([find(objective, portion, members=members) for portion in portions])
+
+    findings = found_at(design)
+    suggestion = None
+    if asked is not None:
+        tell(Progress("suggesting", 1.0))
+        running = None
+        if asked.pending is not None:
+            pending = read_candidates(params, asked.pending, model.parameters)
+            running = Running(pending, found_at(pending))
+        suggestion = suggest(
+            model,
+            objective,
+            design,
+            findings,
+            asked,
+            running,
+            trials=params.trials,
+            seed=params.seed,
+        )
     order = rank(objective, findings, seed=params.seed)
-    dataset = make_dataset(model, design, objective, findings, order, params)
-    made = Screen(dataset, objective, output)
+    dataset = make_dataset(model, design, objective, findings, order, params, suggestion)
+    made = Screen(dataset, objective, output, suggestion)
     if output is not None:
         tell(Progress("writing", 1.0, message=output.name))
         write_screen(made.dataset, output, force=force)

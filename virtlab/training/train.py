@@ -6,10 +6,12 @@ import os
 import re
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from virtlab.conditioning import Parameter
 from virtlab.config import Experiment, read_experiment
 from virtlab.domain import feature_relevance, learn_domain
 from virtlab.errors import ConfigError, OutputError
@@ -22,6 +24,9 @@ from virtlab.training.learnable import make_learnable
 from virtlab.training.learning import Data, Learned, Lesson, learn
 from virtlab.training.manifest import describe, describe_training
 from virtlab.training.transfer import Parent, choose, match, read_parent
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 SUFFIX = ".virtlab"
 READ, ASSESSED = 0.03, 0.97  # shares of the whole work
@@ -36,6 +41,7 @@ def train(
     force: bool = False,
     start: str | os.PathLike[str] | None = None,
     leave_out: str | None = None,
+    only: NDArray[np.intp] | None = None,
     report: Report | None = None,
 ) -> Model:
     """Learn p(measurement | parameters) from an experiment's lab files.
@@ -59,6 +65,9 @@ def train(
     leave_out
         A comparison over parameters, such as ``temperature > 80``: trials at such settings are
         not learned from, so that `evaluate` can tell how far the model extrapolates.
+    only
+        Rows of the trials to learn from, as if there were no others: nothing is known of the
+        rest but the names of their categories, which can then be asked for.
     report
         Called with `Progress` from the first second on.
 
@@ -88,7 +97,11 @@ def train(
             f"{experiment.path.name}: training from a model is for trials that [training] memory "
             "holds; raise it, or train anew"
         )
-    learnable = make_learnable(data.trials, experiment, model.parameters if model else ())
+    known = model.parameters if model else ()
+    if only is not None:
+        known = _categories(data.trials, experiment)
+        data = _chosen(data, only)
+    learnable = make_learnable(data.trials, experiment, known)
     parent = None if model is None else match(model, learnable, data, experiment)
     lesson = Lesson(data, learnable, experiment, path, seed, resume, deadline)
     manifest, members = _learn(lesson, parent, tell)
@@ -136,6 +149,26 @@ def _read(experiment: Experiment, seed: int, tell: Report) -> Data:
     if isinstance(found, LargeTrials):
         return Data(found.sample, found.digest, found)
     return Data(found, data_digest(found))
+
+
+def _categories(trials: xr.Dataset, experiment: Experiment) -> tuple[Parameter, ...]:
+    """Categorical parameters, with all categories that any trial has."""
+    return tuple(
+        Parameter(name, "categorical", categories=tuple(sorted(set(map(str, trials[name].values)))))
+        for name in experiment.parameters
+        if trials[name].attrs["kind"] == "categorical"
+    )
+
+
+def _chosen(data: Data, rows: NDArray[np.intp]) -> Data:
+    """Some of the trials."""
+    from virtlab.storage import data_digest
+    from virtlab.storage.sample import picked
+
+    if data.large is not None:
+        raise ConfigError("choosing trials is for those that [training] memory holds; raise it")
+    kept = picked(data.trials, rows)
+    return Data(kept, data_digest(kept))
 
 
 def _without(data: Data, text: str) -> Data:
