@@ -98,6 +98,18 @@ def test_manifest_can_be_read_by_hand(model):
     assert len(text.splitlines()) > 10
 
 
+def test_manifest_is_strict_json_and_its_scores_are_numbers_again(tmp_path):
+    path = tmp_path / "lab.virtlab"
+    nothing = {"model": float("nan"), "nearest": np.float32("inf"), "floor": None}
+    write_model(path, ABOUT | {"scores": {"y": nothing}}, MEMBERS)
+    with zipfile.ZipFile(path) as archive:
+        found = json.loads(archive.read(MANIFEST), parse_constant=pytest.fail)
+    assert found["scores"]["y"] == {"model": None, "nearest": None, "floor": None}
+    back = read_model(path).manifest["scores"]["y"]
+    assert np.isnan([back["model"], back["nearest"]]).all()
+    assert back["floor"] is None
+
+
 def test_existing_file_is_replaced_by_force_only(model):
     before = model.read_bytes()
     with pytest.raises(OutputError, match=r"m\.virtlab exists; use --force"):

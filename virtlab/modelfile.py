@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from virtlab.errors import ModelFileError, OutputError
+from virtlab.finite import finite
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -113,7 +114,8 @@ def write_model(
         name: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
         for name, data in members.items()
     }
-    text = json.dumps({**manifest, "format": FORMAT, "members": listed}, indent=1, sort_keys=True)
+    whole = finite({**manifest, "format": FORMAT, "members": listed})
+    text = json.dumps(whole, indent=1, sort_keys=True, allow_nan=False)
     buffer = BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.comment = _digest(text.encode())  # the manifest vouches for the rest, this for it
@@ -186,6 +188,7 @@ def read_model(path: str | Path) -> ModelFile:
     except (*_UNREADABLE, ValueError) as error:  # RecursionError is a RuntimeError
         raise _damaged(path, str(error)) from error
     _check_manifest(path, manifest, {e.filename: e.file_size for e in entries})
+    _restore_numbers(manifest)
     return ModelFile(path, hashlib.sha256(data).hexdigest(), manifest)
 
 
@@ -221,6 +224,16 @@ def _check_manifest(path: Path, manifest: Any, sizes: Mapping[str, int]) -> None
         known = isinstance(listed, dict) and isinstance(listed.get("sha256"), str)
         if not known or sizes.get(name) != listed.get("bytes"):
             raise _damaged(path, f"{name} has another size than {MANIFEST} says")
+
+
+def _restore_numbers(manifest: dict[str, Any]) -> None:
+    """NaN again where JSON says null, in what is always a number: scores, and training's curve."""
+    scores, training = manifest.get("scores"), manifest.get("training")
+    history = training.get("history") if isinstance(training, dict) else None
+    rows = [*(scores.values() if isinstance(scores, dict) else ()), *(history or ())]
+    for row in (row for row in rows if isinstance(row, dict)):
+        for key in {"model", "marginal", "nearest", "loss", "score", "best"} & row.keys():
+            row[key] = float("nan") if row[key] is None else row[key]
 
 
 def _damaged(path: Path, what: str) -> ModelFileError:

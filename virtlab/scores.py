@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 SPREAD_SHIFTS = 16  # pairs of draws per draw that the spread term is averaged over
+REPEATED_SHARE = 0.05  # of the trials, with replicates, for a floor that speaks for all
 
 
 def energy_scores(draws: Array, real: Array) -> Array:
@@ -61,6 +62,26 @@ def replicate_floor(real: Array, setting: NDArray[np.int64], weight: Array | Non
             halves.append(0.5 * mean_of(pairs, weight[rows] * weight[others]))
             weights.append(float(weight[rows].sum()))
     return float(np.average(halves, weights=weights)) if halves else float("nan")
+
+
+def count_repeated(setting: NDArray[np.int64]) -> int:
+    """Trials that share their setting with another one."""
+    counts = np.unique(setting, return_counts=True)[1]
+    return int(counts[counts > 1].sum())
+
+
+def repeats_enough(setting: NDArray[np.int64]) -> bool:
+    """Whether trials with replicates are so many that a floor from them speaks for all."""
+    return count_repeated(setting) >= REPEATED_SHARE * max(1, len(setting))
+
+
+def without_floor(name: str, repeated: int, trials: int) -> str:
+    """Why a measurement has no floor: its trials with replicates are too few, or none."""
+    if not repeated:
+        which = "no setting was repeated"
+    else:
+        which = f"only {repeated:,} of {trials:,} trials ({repeated / trials:.1%}) repeat a setting"
+    return f"{name}: {which}: how much of its spread is noise cannot be told"
 
 
 def ranks(draws: Array, real: Array, rng: np.random.Generator) -> Array:

@@ -137,6 +137,17 @@ def test_settings_that_were_trained_on_are_counted(model, trials_at):
     assert any("4 of 6 settings are among those" in said for said in found.verdict)
 
 
+def test_a_few_replicates_do_not_speak_for_the_rest(model, trials_at):
+    powers = np.linspace(1, 10, 60)
+    trials = trials_at(powers).isel(trial=slice(None, None, 4))  # one trial of each setting
+    trials = trials.isel(trial=[*range(trials.sizes[TRIAL]), 0])
+    found = evaluate(model, trials)
+    light = found.comparison.measurements[0]
+    assert light.repeated == 2
+    assert np.isnan([light.floor, light.rmse_floor, light.spread_ratio]).all()
+    assert any("light: only 2 of 121 trials (1.7%) repeat a setting" in s for s in found.verdict)
+
+
 def test_scores_of_new_trials_are_weighted(model, trials):
     trials["light"] = trials["light"] + np.where(np.arange(trials.sizes[TRIAL]) % 2, 0.0, 50.0)
     trials["light"].attrs = {"units": "lm", "kind": "continuous"}

@@ -41,6 +41,30 @@ def test_json_is_one_object_with_everything(evaluate):
     assert found["report"] is None
 
 
+def test_json_with_a_file_writes_the_same_there_and_prints_the_verdict(evaluate, tmp_path):
+    printed = json.loads(evaluate("--json", "--quiet").stdout)
+    done = evaluate("--json", "metrics.json", "--quiet")
+    assert done.exit_code == 0
+    assert done.stdout.startswith("The model does better")
+    assert "written to metrics.json" in done.stdout
+    text = (tmp_path / "metrics.json").read_text()
+    assert json.loads(text, parse_constant=pytest.fail) == printed
+    refused = evaluate("--json", "metrics.json", "--quiet")
+    assert refused.exit_code == 1
+    assert "--force" in refused.stderr
+    assert evaluate("--json=metrics.json", "--quiet", "--force").exit_code == 0
+
+
+def test_json_never_takes_the_model_for_its_file(evaluate, tmp_path):
+    done = CliRunner().invoke(main, ["evaluate", "--quiet", "--json", "known.virtlab"])
+    assert json.loads(done.stdout)["schema_version"] == 1
+    wrong = evaluate("--json=known.virtlab", "--quiet")
+    assert wrong.exit_code == 2
+    assert "expected a name that ends in .json" in wrong.stderr
+    assert evaluate("--json", "nowhere/m.json", "--quiet").exit_code == 1
+    assert not list(tmp_path.iterdir())
+
+
 def test_writes_a_report_and_never_over_another(evaluate, tmp_path):
     assert evaluate("-o", "r.html", "--quiet").exit_code == 0
     first = (tmp_path / "r.html").read_bytes()

@@ -75,6 +75,7 @@ def said(known, settings=100, ended="all steps done", health=("healthy",), **cha
         "marginal": 2.0,
         "nearest": 1.5,
         "floor": 0.9,
+        "repeated": [0, 100],
         "coverage_50": 0.5,
         "coverage_90": 0.9,
         "dispersion": 1.0,
@@ -96,6 +97,10 @@ def test_nothing_is_said_of_a_good_model(known):
         ({"nearest": 0.8}, "y: resampling the nearest settings does better"),
         ({"dispersion": 2.0}, "y: a few virtual trials stray far"),
         ({"floor": None}, "y: no setting was repeated"),
+        (
+            {"floor": None, "repeated": [41, 9568]},
+            "y: only 41 of 9,568 trials (0.4%) repeat a setting",
+        ),
         ({"coverage_90": 0.7}, "intervals stated as 90 % held 70%"),
         ({"coverage_90": 0.99}, "intervals stated as 90 % held 99%"),
         ({"settings": 12}, "only 12 settings"),

@@ -6,11 +6,32 @@ from pathlib import Path
 
 import click
 
-from virtlab.cli.output import as_json_option, emit, quiet_option
+from virtlab.cli.output import emit, quiet_option, to_json
 from virtlab.cli.progress import showing
 
+STDOUT = "-"
 
-@click.command()
+
+class _JsonFirst(click.Command):
+    """Takes what follows --json for a file only if it is named like one.
+
+    ``--json MODEL`` prints, as it does everywhere else, and never writes over a model.
+    """
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        after = [*args[1:], ""]
+        taken = [
+            f"--json={STDOUT}" if arg == "--json" and not _is_target(follows) else arg
+            for arg, follows in zip(args, after, strict=True)
+        ]
+        return super().parse_args(ctx, taken)
+
+
+def _is_target(text: str) -> bool:
+    return text == STDOUT or text.lower().endswith(".json")
+
+
+@click.command(cls=_JsonFirst)
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option(
     "--data",
@@ -30,8 +51,13 @@ from virtlab.cli.progress import showing
     help="Simpler models to compare with; all: networks, too, which takes a minute or more.",
 )
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write a report here, .html.")
-@click.option("--force", is_flag=True, help="Replace a report that is there.")
-@as_json_option
+@click.option(
+    "--json",
+    "metrics",
+    metavar="[FILE]",
+    help="Write all metrics here, .json; without a FILE, print them as one JSON object.",
+)
+@click.option("--force", is_flag=True, help="Replace a report or metrics that are there.")
 @quiet_option
 def evaluate(
     model: Path,
@@ -39,8 +65,8 @@ def evaluate(
     leave_out: str | None,
     baselines: str,
     output: Path | None,
+    metrics: str | None,
     force: bool,
-    as_json: bool,
     quiet: bool,
 ) -> None:
     """Say how far MODEL can be trusted, and write a report.
@@ -53,10 +79,13 @@ def evaluate(
     same experiment.toml as --data and the same --leave-out.
     """
     with showing(f"evaluating {model}", quiet=quiet) as report:
-        from virtlab.report import check_report, evaluate_to_report
+        from virtlab.report import check_metrics, check_report, evaluate_to_report
 
         if output is not None:
             check_report(output, force=force)
+        file = Path(metrics) if metrics not in (None, STDOUT) else None
+        if file is not None:
+            check_metrics(file, force=force)
         found = evaluate_to_report(
             model,
             data,
@@ -66,5 +95,10 @@ def evaluate(
             force=force,
             report=report,
         )
-    lines = found.lines() + ([f"written to {output}"] if output else [])
-    emit(found.to_dict() | {"report": output}, lines, as_json=as_json)
+    told = found.to_dict() | {"report": output}
+    if file is not None:
+        from virtlab.modelfile import replace_whole
+
+        replace_whole(file, to_json(told).encode())
+    lines = found.lines() + [f"written to {each}" for each in (output, file) if each is not None]
+    emit(told, lines, as_json=metrics == STDOUT)

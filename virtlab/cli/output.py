@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import click
+
+from virtlab.finite import finite
 
 SCHEMA_VERSION = 1
 
@@ -20,13 +21,15 @@ quiet_option = click.option("-q", "--quiet", is_flag=True, help="No progress on 
 
 def emit(data: Mapping[str, Any], lines: Iterable[str], *, as_json: bool) -> None:
     """Print a result on stdout: its lines, or the data as one JSON object."""
-    if as_json:
-        import json
+    click.echo(to_json(data) if as_json else plain("\n".join(lines)))
 
-        result = {"schema_version": SCHEMA_VERSION, **data}
-        click.echo(json.dumps(_finite(result), allow_nan=False, default=str))
-    else:
-        click.echo(plain("\n".join(lines)))
+
+def to_json(data: Mapping[str, Any]) -> str:
+    """A result as one strict JSON object, on one line."""
+    import json
+
+    result = {"schema_version": SCHEMA_VERSION, **data}
+    return json.dumps(finite(result), allow_nan=False, default=str)
 
 
 def say(text: str) -> None:
@@ -67,16 +70,3 @@ def size(n: float) -> str:
             return f"{n:.0f} {unit}" if unit == "B" else f"{n:.1f} {unit}"
         n /= 1000
     return f"{n:.1f} TB"
-
-
-def _finite(value: Any) -> Any:
-    """Replace by null what JSON has no word for: NaN and the infinities."""
-    if isinstance(value, float):
-        return float(value) if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {str(key): _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    if hasattr(value, "tolist"):  # numpy scalars and arrays, without importing numpy
-        return _finite(value.tolist())
-    return value

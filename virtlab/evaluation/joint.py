@@ -16,7 +16,7 @@ from virtlab.evaluation.collecting import parts_of, rows_at
 from virtlab.evaluation.estimates import Estimate, estimate_mean, estimate_means
 from virtlab.evaluation.matching import Array, Matched
 from virtlab.evaluation.scoring import LEVELS
-from virtlab.scores import distance, energy_scores, mean_of, replicate_floor
+from virtlab.scores import distance, energy_scores, mean_of, repeats_enough, replicate_floor
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,11 @@ class CollectedJoint:
             score=estimate_mean(self.score, weight, setting, rng),
             scores=self.score,
             marginal=mean_of(marginal, weight),
-            floor=replicate_floor(self.real[full], setting[full], weight[full]),
+            floor=(
+                replicate_floor(self.real[full], setting[full], weight[full])
+                if repeats_enough(setting[full])
+                else float("nan")
+            ),
             coverage=tuple(estimate_means(inside * weight[:, None], seen * weight, setting, rng)),
         )
 

@@ -13,7 +13,7 @@ from virtlab.evaluation.compared import Compared, setting_means
 from virtlab.evaluation.diversity import Diversity, find_diversity
 from virtlab.evaluation.estimates import Estimate, estimate_mean, estimate_means, row_means
 from virtlab.evaluation.matching import Array
-from virtlab.scores import coverage, mean_of, replicate_floor
+from virtlab.scores import count_repeated, coverage, mean_of, repeats_enough, replicate_floor
 from virtlab.trials import Measurement
 
 LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
@@ -46,7 +46,9 @@ class Scored:
     gain
         `marginal` minus `model`, trial by trial.
     floor
-        What a perfect model would score, from replicates; NaN without any.
+        What a perfect model would score, from replicates; NaN where they are few, or none.
+    repeated
+        Trials with a value that share their setting with another one.
     coverage
         Share of real values inside the central interval of each of `LEVELS`; empty for a
         category.
@@ -76,6 +78,7 @@ class Scored:
     marginal: Estimate
     gain: Estimate
     floor: float
+    repeated: int
     coverage: tuple[Estimate, ...]
     pit: tuple[Estimate, ...]
     bias: Estimate | None
@@ -118,6 +121,7 @@ def score(compared: Compared, region: NDArray[np.object_], *, seed: int) -> Scor
         marginal=estimate_mean(compared.marginal, weight, setting, rng),
         gain=estimate_mean(compared.marginal - compared.score, weight, setting, rng),
         floor=_floor(compared, np.ones(len(setting), bool)),
+        repeated=count_repeated(setting[~np.isnan(compared.real).all(axis=1)]),
         coverage=coverages,
         pit=pit,
         bias=None if categorical else estimate_mean(row_means(error), weight, setting, rng),
@@ -165,7 +169,15 @@ def _calibration(
 
 def _floor(compared: Compared, here: NDArray[np.bool_]) -> float:
     here = here & ~np.isnan(compared.real).all(axis=1)
-    return replicate_floor(compared.real[here], compared.setting[here], compared.weight[here])
+    real, setting = compared.real[here], compared.setting[here]
+    if not repeats_enough(setting):
+        return math.nan
+    return replicate_floor(real, setting, compared.weight[here])
+
+
+def _speak_for_all(compared: Compared) -> bool:
+    """Whether the trials with replicates are more than a few."""
+    return repeats_enough(compared.setting[~np.isnan(compared.real).all(axis=1)])
 
 
 def _scatter(
@@ -181,7 +193,8 @@ def _scatter(
         (seen * np.nan_to_num(stated))[:, None], seen * missed, compared.setting, rng
     )
     freedom, real = _replicate_squares(compared)
-    noise = math.sqrt(real.sum() / freedom.sum()) if freedom.sum() > 0 else math.nan
+    enough = _speak_for_all(compared) and freedom.sum() > 0
+    noise = math.sqrt(real.sum() / freedom.sum()) if enough else math.nan
     return _root(mean), _root(ratio), noise
 
 
@@ -193,7 +206,9 @@ def _spread_ratio(compared: Compared) -> float:
     """Virtual over real standard deviation, pooled over settings that were repeated."""
     freedom, squares = _replicate_squares(compared)
     found = squares.sum()
-    return math.sqrt((freedom * compared.variance).sum() / found) if found > 0 else math.nan
+    if not found > 0 or not _speak_for_all(compared):
+        return math.nan
+    return math.sqrt((freedom * compared.variance).sum() / found)
 
 
 def _replicate_squares(compared: Compared) -> tuple[Array, Array]:

@@ -121,6 +121,7 @@ def _scored_dict(scored: Scored) -> dict[str, Any]:
         "marginal": asdict(scored.marginal),
         "gain": asdict(scored.gain),
         "floor": scored.floor,
+        "repeated": scored.repeated,
         "coverage": {
             level: asdict(found) for level, found in zip(LEVEL_NAMES, scored.coverage, strict=False)
         },

@@ -10,12 +10,13 @@ from virtlab.evaluation.comparison import Comparison
 from virtlab.evaluation.rivals import Rival
 from virtlab.evaluation.scoring import LEVELS, Scored
 from virtlab.evaluation.usefulness import Usefulness
+from virtlab.scores import without_floor
 
 MOST_NAMED = 4
 TOLD_APART = 0.6  # an AUC that is worth a word
 UNTRUE = 0.15  # coverage this far from what is stated belongs into the headline
 # Sentences of the model file that a comparison on the same trials tells anew.
-RETOLD = ("on held-out settings", "no setting was repeated")
+RETOLD = ("on held-out settings", "is noise cannot be told")
 FAR_OFF = 1.25  # a spread this many times too wide or too narrow is, too
 
 
@@ -251,9 +252,7 @@ def _of_measurement(scored: Scored, comparison: Comparison) -> list[str]:
         said.append(f"{name}: virtual trials scatter {ratio:.2g} times as much as real replicates")
     bias = scored.bias
     if math.isnan(scored.floor):
-        said.append(
-            f"{name}: no setting was repeated: how much of its spread is noise cannot be told"
-        )
+        said.append(without_floor(name, scored.repeated, scored.trials))
     if (
         bias is not None
         and (bias.low > 0 or bias.high < 0)

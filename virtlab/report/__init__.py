@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
-from virtlab.report.page import check_report, evaluate_to_report, render, write_report
+from virtlab.report.page import (
+    check_metrics,
+    check_report,
+    evaluate_to_report,
+    render,
+    write_report,
+)
 
-__all__ = ["check_report", "evaluate_to_report", "render", "write_report"]
+__all__ = ["check_metrics", "check_report", "evaluate_to_report", "render", "write_report"]

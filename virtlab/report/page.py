@@ -93,17 +93,31 @@ def check_report(path: Path, *, force: bool = False) -> None:
     OutputError
         It is there already, its folder is not, or a library is missing.
     """
-    if path.suffix.lower() not in SUFFIXES or "\0" in str(path):
-        raise ConfigError(f"report {str(path)!r}: expected a name that ends in .html")
+    _check_name(path, SUFFIXES, "report")
     lacking = [name for name in ("jinja2", "matplotlib") if importlib.util.find_spec(name) is None]
     if lacking:
         raise OutputError(f"a report needs {' and '.join(lacking)}: pip install 'virtlab[report]'")
+    _check_place(path, "-o", force=force)
+
+
+def check_metrics(path: Path, *, force: bool = False) -> None:
+    """As `check_report`, for a file of metrics, whose name ends in .json."""
+    _check_name(path, (".json",), "metrics")
+    _check_place(path, "--json", force=force)
+
+
+def _check_name(path: Path, suffixes: tuple[str, ...], what: str) -> None:
+    if path.suffix.lower() not in suffixes or "\0" in str(path):
+        raise ConfigError(f"{what} {str(path)!r}: expected a name that ends in {suffixes[0]}")
+
+
+def _check_place(path: Path, option: str, *, force: bool) -> None:
     if not path.parent.is_dir():
         raise OutputError(f"{path}: the folder {path.parent} does not exist; make it first")
     if path.is_dir():
         raise OutputError(f"{path} is a folder; choose another name")
     if path.exists() and not force:
-        raise OutputError(f"{path} exists; use --force to replace it, or -o for another name")
+        raise OutputError(f"{path} exists; use --force to replace it, or {option} for another name")
 
 
 def write_report(evaluation: Evaluation, path: Path, *, force: bool = False) -> None:

@@ -21,7 +21,6 @@ Array = NDArray[np.float64]
 
 DRAWS = 100
 FEW_SETTINGS = 20
-REPEATED_SHARE = 0.05  # of the trials, with replicates, for a floor that speaks for all
 STRAYING = 1.5  # times the real scatter
 LEVELS = (0.5, 0.9)
 
@@ -58,9 +57,10 @@ def assess(
     scores
         Per measurement, in its own unit (a category: the share of mistaken draws): ``model``,
         ``marginal`` (training trials whatever the setting), ``nearest`` (trials of the nearest
-        training settings), ``floor`` (replicates against each other; None without
-        enough replicates), ``coverage_50`` and ``coverage_90`` and ``dispersion`` (stated over
-        real scatter; None for a category), and ``trials``.
+        training settings), ``floor`` (replicates against each other; None without enough of
+        them), ``repeated`` (trials with replicates, and all), ``coverage_50`` and
+        ``coverage_90`` and ``dispersion`` (stated over real scatter; None for a category), and
+        ``trials``.
     """
     held = held or draw_held_out(fit, blocks, seed=seed, effort=effort)
     rng = np.random.default_rng(seed)
@@ -122,8 +122,11 @@ def _score(
     found |= {
         name: mean(real[_measured(index[:, seen], missing)]) for name, index in baselines.items()
     }
-    floor = scores.replicate_floor(real, blocks.setting, weights)
-    found["floor"] = None if math.isnan(floor) or _few_replicates(blocks) else floor
+    setting = blocks.setting[~missing]
+    found["repeated"] = [scores.count_repeated(setting), len(setting)]
+    enough = scores.repeats_enough(setting)
+    floor = scores.replicate_floor(real, blocks.setting, weights) if enough else math.nan
+    found["floor"] = None if math.isnan(floor) else floor
     categorical = column.measurement.kind == "categorical"
     found["dispersion"] = None if categorical else _dispersion(drawn, real[rows], weight)
     rank = scores.ranks(drawn, real[rows], rng)
@@ -131,12 +134,6 @@ def _score(
         covered = scores.coverage(rank, level, weight)
         found[f"coverage_{level:.0%}".rstrip("%")] = None if categorical else covered
     return found
-
-
-def _few_replicates(blocks: Blocks) -> bool:
-    """Whether so few trials have replicates that a floor from them says nothing of the rest."""
-    repeats = np.bincount(blocks.setting)[blocks.setting] > 1
-    return bool(repeats.mean() < REPEATED_SHARE)
 
 
 def _dispersion(drawn: Array, real: Array, weight: Array) -> float | None:
@@ -268,9 +265,7 @@ def verdict(found: dict[str, dict[str, Any]], fit: Fit, settings: int) -> list[s
                 f"({score[best]:.4g} against {score['model']:.4g}): prefer it"
             )
         if score["floor"] is None:
-            said.append(
-                f"{name}: no setting was repeated: how much of its spread is noise cannot be told"
-            )
+            said.append(scores.without_floor(name, *score["repeated"]))
         covered = score["coverage_90"]
         if covered is not None and abs(covered - 0.9) > 0.08:
             said.append(f"{name}: intervals stated as 90 % held {covered:.0%} on held-out settings")
