@@ -28,7 +28,8 @@ def test_csv_gives_back_every_number(found, tmp_path):
         elif variable.dtype == object:
             assert [row[name] for row in rows] == variable.values.tolist()
         else:
-            assert [float(row[name]) for row in rows] == variable.values.tolist()
+            numbers = [float(row[name] or "nan") for row in rows]
+            np.testing.assert_array_equal(numbers, variable.values)
 
 
 def test_every_line_of_a_csv_says_that_it_is_virtual(found, tmp_path):

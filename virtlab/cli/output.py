@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -11,6 +13,7 @@ import click
 from virtlab.finite import finite
 
 SCHEMA_VERSION = 1
+WIDE = 200
 
 # Lab files are full of other people's strings; none may move a cursor or set a title.
 _CONTROL = {code: "�" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
@@ -40,6 +43,11 @@ def say(text: str) -> None:
 def plain(text: str) -> str:
     """Text without control characters other than newline and tab."""
     return text.translate(_CONTROL)
+
+
+def terminal_width() -> int:
+    """Characters in a line of the terminal; many where stdout is a file or a pipe."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else WIDE
 
 
 def wants_color() -> bool | None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from virtlab.cli.output import as_json_option, emit, quiet_option
+from virtlab.cli.output import as_json_option, emit, quiet_option, terminal_width
 from virtlab.cli.progress import showing
 
 
@@ -17,6 +17,11 @@ from virtlab.cli.progress import showing
     "--output",
     type=click.Path(path_type=Path),
     help="Write every setting to a .csv, .nc or .zarr.  [default: print the best only]",
+)
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    help="An experiment.toml whose trials say what the best so far has reached.",
 )
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Wins over PARAMS.")
 @click.option(
@@ -43,6 +48,7 @@ from virtlab.cli.progress import showing
 def screen(
     params: Path,
     output: Path | None,
+    data: Path | None,
     seed: int | None,
     trials: int | None,
     candidates: Path | None,
@@ -56,9 +62,11 @@ def screen(
 ) -> None:
     """Rank the settings of PARAMS (a params.toml) by its [objective].
 
-    Each setting gets its expected objective, noise (between trials) and ignorance (between
-    the model's members), the probability that a trial meets every requirement, and whether
-    it lies inside the data. Settings outside are listed apart, never ranked.
+    Each setting gets its expected objective with a 90 % interval, noise (between trials) and
+    ignorance (between the model's members), the probability that a trial meets every
+    requirement and that it beats the best measured one, the replicates that tell it from
+    rank 1, and whether it lies inside the data. Settings outside are listed apart, never
+    ranked.
     """
     if suggest is None and (explore or outside or pending is not None):
         raise click.UsageError("--explore, --pending and --outside need --suggest K")
@@ -72,6 +80,7 @@ def screen(
         found = screen_settings(
             read_params(params),
             output=output,
+            data=data,
             seed=seed,
             trials=trials,
             force=force,
@@ -79,4 +88,4 @@ def screen(
             asked=asked,
             report=report,
         )
-    emit(found.to_dict(), found.lines(), as_json=as_json)
+    emit(found.to_dict(), found.lines(terminal_width()), as_json=as_json)

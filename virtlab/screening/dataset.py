@@ -11,8 +11,9 @@ from virtlab.conditioning import Parameter
 from virtlab.config import Params
 from virtlab.design import Design
 from virtlab.errors import ConfigError
+from virtlab.screening.best import Best
 from virtlab.screening.findings import Findings, Order
-from virtlab.screening.objective import Objective
+from virtlab.screening.objective import Floats, Objective
 from virtlab.screening.suggestion import Suggestion
 from virtlab.trials import SETTING
 
@@ -27,8 +28,10 @@ _LONG_NAMES = {
     "rank": "place among the settings that are not outside the training data; 0: outside",
     "front": "1: on the Pareto front of the expected goals, 2: on that of the rest, …; 0: too "
     "unlikely to meet all requirements, or outside the training data",
-    "front_probability": "probability of standing on the Pareto front, members being plausible "
-    "truths",
+    "front_probability": "probability of standing on the Pareto front, the truth being taken for "
+    "one more member",
+    "best_probability": "probability of having the best expected objective, the truth being taken "
+    "for one more member",
     "expected_objective": "expected value of the objective",
     "objective_low": "lower end of the 90 % interval of the expected objective",
     "objective_high": "upper end of the 90 % interval of the expected objective",
@@ -38,6 +41,11 @@ _LONG_NAMES = {
     "objective_ignorance_high": "upper end of its one-sided 95 % interval",
     "require_probability": "probability that a trial meets all requirements",
     "require_probability_error": "its standard error, members being the independent units",
+    "improvement_probability": "probability that a trial meets all requirements and beats the "
+    "best measured one",
+    "expected_improvement": "by how much on average, 0 where it does not",
+    "replicates": "trials that tell the expected objective from the best setting's, each having as "
+    "many, or from the threshold; inf: more than were tried or simulated",
     "cost": "of a trial",
     "suggested": "number in the batch that is suggested to be run next; 0: not suggested",
     "domain": "whether the setting lies inside the training data",
@@ -68,9 +76,18 @@ def make_dataset(
     findings: Findings,
     order: Order,
     params: Params,
+    best: Best | None = None,
+    needed: Floats | None = None,
     suggestion: Suggestion | None = None,
 ) -> xr.Dataset:
     """Rank and label what was found.
+
+    Parameters
+    ----------
+    best
+        What the best measured trials have reached, if that is known.
+    needed
+        Replicates, by rank.
 
     Returns
     -------
@@ -89,7 +106,7 @@ def make_dataset(
     data: dict[str, Any] = {"rank": (SETTING, place, {"long_name": _LONG_NAMES["rank"]})}
     units = {goal.expression.units for goal in objective.goals}
     common = units.pop() if len(units) == 1 else ""
-    for name, values in _columns(findings, order).items():
+    for name, values in _columns(findings, order, needed).items():
         attrs = {"long_name": _LONG_NAMES[name]}
         if name.startswith(("expected_", "objective_")):
             attrs |= {"units": common} if common else {}
@@ -100,13 +117,22 @@ def make_dataset(
     if suggestion is not None:
         said = {"long_name": _LONG_NAMES["suggested"]}
         data["suggested"] = (SETTING, suggestion.order(design.size)[settings], said)
-    attrs = provenance(model, params.seed, params.text) | {
+    about: dict[str, Any] = provenance(model, params.seed, params.text) | {
         "title": f"screen: {model.manifest['experiment']['name']}",
         "objective": objective.text,
+        "goals": "\n".join(goal.text for goal in objective.goals),
+        "require": "\n".join(item.text for item in objective.require),
         "trials_per_setting": params.trials,
         "members": model.runtime.members,
     }
-    return xr.Dataset(data, _coords(model, design, objective, order), attrs)
+    if needed is not None:
+        level = objective.threshold
+        about["replicates_against"] = "that of rank 1" if level is None else f"{level:g}"
+        about["replicates_power"] = objective.power
+    if best is not None:
+        about["best_measured_source"] = best.source
+        about |= {"best_measured": best.values.ravel().tolist()} if len(best.values) else {}
+    return xr.Dataset(data, _coords(model, design, objective, order), about)
 
 
 def parameters_of(dataset: xr.Dataset) -> list[str]:
@@ -131,9 +157,10 @@ def _coords(model: Model, design: Design, objective: Objective, order: Order) ->
     return coords
 
 
-def _columns(findings: Findings, order: Order) -> dict[str, Any]:
+def _columns(findings: Findings, order: Order, needed: Floats | None) -> dict[str, Any]:
     """What was found, by the names that the result has for it; a single goal has no axis."""
-    columns: dict[str, Any] = {"front": order.front, "front_probability": order.front_probability}
+    first = "best_probability" if order.front is None else "front_probability"
+    columns: dict[str, Any] = {"front": order.front, first: order.first}
     if (goals := findings.expectation) is not None:
         found = {
             "expected_objective": goals.mean,
@@ -148,8 +175,18 @@ def _columns(findings: Findings, order: Order) -> dict[str, Any]:
     columns |= {
         "require_probability": findings.probability,
         "require_probability_error": findings.probability_error,
+        "improvement_probability": findings.better,
+        "expected_improvement": findings.improvement,
+        "replicates": None if needed is None else _by_setting(needed, order),
         "cost": findings.cost,
         "domain": findings.domain,
         "domain_distance": findings.domain_distance,
     }
     return {name: values for name, values in columns.items() if values is not None}
+
+
+def _by_setting(ranked: Floats, order: Order) -> Floats:
+    """What is known of the first by rank, in the design's order; NaN for the others."""
+    found = np.full(len(order.settings), np.nan)
+    found[order.settings[: len(ranked)]] = ranked
+    return found

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from virtlab.screening.best import Best, improvement
 from virtlab.screening.front import front_probability, layers
 from virtlab.screening.objective import Objective
 from virtlab.screening.outcomes import Outcomes
@@ -17,7 +18,7 @@ from virtlab.screening.spread import Expectation, Floats, expect, plausible, pro
 LIKELY = 0.5
 """A setting that meets all requirements at least this often comes before all that do not."""
 DRAWS = 400
-"""Plausible truths from which the probability of standing on the front is counted."""
+"""Plausible truths from which the probability of coming first is counted."""
 MOST_ON_FRONT = 10_000
 """Settings for which it is counted."""
 
@@ -32,6 +33,9 @@ class Findings:
         Of the goals, ``(setting, goal)``; None where there is only require.
     probability, probability_error
         That a trial meets all requirements, and its standard error; None without require.
+    better, improvement
+        Probability that a trial beats the best measured ones and, of one goal, by how much on
+        average; None where these are not known.
     cost
         Of a trial; None where none is asked for.
     domain, domain_distance
@@ -41,6 +45,8 @@ class Findings:
     expectation: Expectation | None
     probability: Floats | None
     probability_error: Floats | None
+    better: Floats | None
+    improvement: Floats | None
     cost: Floats | None
     domain: NDArray[np.object_]
     domain_distance: Floats
@@ -60,26 +66,40 @@ class Order:
         Of several goals, number of the front on which each setting stands, ``(setting,)`` in the
         design's order: 1 is the Pareto front of those `LIKELY` to meet all requirements, 0 of
         the others and of those outside. None for one goal.
-    front_probability
-        That it stands on front 1; NaN as above. None for one goal, or too many settings.
+    first
+        Probability that it stands on front 1, of one goal that it has the best expected value,
+        among those that are `LIKELY` to meet all requirements; NaN for the others. None for too
+        many settings, or without a goal.
     """
 
     settings: NDArray[np.intp]
     ranked: int
     front: NDArray[np.int64] | None = None
-    front_probability: Floats | None = None
+    first: Floats | None = None
 
 
-def find(objective: Objective, outcomes: Outcomes, *, members: int) -> Findings:
-    """Sum up the objective by setting."""
-    share = error = None
+def find(
+    objective: Objective, outcomes: Outcomes, *, members: int, best: Best | None = None
+) -> Findings:
+    """Sum up the objective by setting.
+
+    Parameters
+    ----------
+    best
+        What the best measured trials have reached, if that is known.
+    """
+    share = error = better = beyond = None
     if objective.require:
         share, error = probability(outcomes.met, outcomes.member, members)
+    if best is not None:
+        better, beyond = improvement(outcomes, best)
     goals = [expect(values, outcomes.member, members) for values in outcomes.values]
     return Findings(
         expectation=together(goals) if goals else None,
         probability=share,
         probability_error=error,
+        better=better,
+        improvement=beyond,
         cost=None if objective.cost is None else outcomes.cost,
         domain=outcomes.domain,
         domain_distance=outcomes.domain_distance,
@@ -120,14 +140,19 @@ def rank(objective: Objective, findings: Findings, *, seed: int) -> Order:
     share = np.ones(size) if findings.probability is None else findings.probability
     unlikely = share < LIKELY
     front = chance = None
-    goal = np.zeros(size)
+    goal = second = np.zeros(size)
+    by_chance = np.ones(size, bool)
     if findings.expectation is not None:
-        goal = -(objective.signs * findings.expectation.mean)[:, 0]
-    if len(objective.goals) > 1:
-        front, chance = _fronts(objective, findings, ~outside & ~unlikely, seed)
-        goal = front.astype(float)
-    by_chance = unlikely if findings.expectation is not None else np.ones(size, bool)
-    second = np.zeros(size) if chance is None else -np.nan_to_num(chance)
+        by_chance = unlikely
+        contenders = ~outside & ~unlikely
+        chance = _first(objective, findings.expectation, contenders, seed)
+        gains = objective.signs * findings.expectation.mean
+        goal = -gains[:, 0]
+        if len(objective.goals) > 1:
+            front = np.zeros(size, np.int64)
+            front[contenders] = layers(gains[contenders])
+            goal = front.astype(float)
+            second = second if chance is None else -np.nan_to_num(chance)
     order = np.lexsort((second, np.where(by_chance, -share, goal), unlikely))
     apart = np.flatnonzero(outside)
     apart = apart[np.argsort(findings.domain_distance[apart], kind="stable")]
@@ -135,19 +160,16 @@ def rank(objective: Objective, findings: Findings, *, seed: int) -> Order:
     return Order(np.concatenate([ranked, apart]), len(ranked), front, chance)
 
 
-def _fronts(
-    objective: Objective, findings: Findings, contenders: NDArray[np.bool_], seed: int
-) -> tuple[NDArray[np.int64], Floats | None]:
-    """Front of each contender, and its probability of standing on the first."""
-    assert findings.expectation is not None
-    names = [field.name for field in fields(Expectation)]
-    own = Expectation(*(getattr(findings.expectation, name)[contenders] for name in names))
-    front = np.zeros(len(contenders), np.int64)
-    front[contenders] = layers(own.mean * objective.signs)
+def _first(
+    objective: Objective, expectation: Expectation, contenders: NDArray[np.bool_], seed: int
+) -> Floats | None:
+    """Probability that each contender stands on the first front, the truth being one of many."""
     if contenders.sum() > MOST_ON_FRONT:
-        return front, None
+        return None
     chance = np.full(len(contenders), np.nan)
     if contenders.any():
+        names = [field.name for field in fields(Expectation)]
+        own = Expectation(*(getattr(expectation, name)[contenders] for name in names))
         draws = plausible(own, draws=DRAWS, rng=np.random.default_rng(seed))
         chance[contenders] = front_probability(draws * objective.signs)
-    return front, chance
+    return chance

@@ -107,6 +107,8 @@ def csv_text(dataset: xr.Dataset) -> str:
     file = io.StringIO(newline="")
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow([*columns, VIRTUAL])
-    rows = zip(*columns.values(), strict=True)
-    writer.writerows([*row, dataset.attrs[VIRTUAL]] for row in rows)
+    for row in zip(*columns.values(), strict=True):
+        # NaN is the only value that is not itself: not counted, so left blank
+        known = ["" if value != value else value for value in row]
+        writer.writerow([*known, dataset.attrs[VIRTUAL]])
     return file.getvalue()

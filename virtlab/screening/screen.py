@@ -4,22 +4,30 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
 from virtlab.config import Params
 from virtlab.design import Design, make_design
 from virtlab.progress import Progress, Report
+from virtlab.screening.best import best_known
 from virtlab.screening.candidates import read_candidates
-from virtlab.screening.findings import Findings, find, join, rank
-from virtlab.screening.objective import names_of, read_objective
-from virtlab.screening.outcomes import draw_outcomes
+from virtlab.screening.findings import Findings, Order, find, join, rank
+from virtlab.screening.objective import Floats, Objective, names_of, read_objective
+from virtlab.screening.outcomes import draw_outcomes, join_outcomes
+from virtlab.screening.replicates import replicates
 from virtlab.screening.result import Screen
 from virtlab.screening.suggestion import Asked, Running, suggest
-from virtlab.simulation import load
+from virtlab.simulation import Model, load
+
+MOST_COMPARED = 100
+"""Settings, best first, whose replicates are counted."""
 
 
 def screen(
     params: Params,
     *,
     output: Path | None = None,
+    data: Path | None = None,
     seed: int | None = None,
     trials: int | None = None,
     force: bool = False,
@@ -36,6 +44,8 @@ def screen(
     output
         Where to write the result whole or not at all, ``.csv``, ``.nc`` or ``.zarr``; None:
         nowhere.
+    data
+        An experiment.toml whose trials say what the best measured one has reached.
     seed, trials
         Win over params.toml.
     force
@@ -54,6 +64,7 @@ def screen(
     """
     from virtlab.screening.dataset import check_names, make_dataset
     from virtlab.screening.output import check_output, write_screen
+    from virtlab.storage import open_trials
 
     tell = report or (lambda _progress: None)
     if output is not None:
@@ -68,12 +79,14 @@ def screen(
     else:
         design = read_candidates(params, candidates, model.parameters)
 
+    best = best_known(objective, model, None if data is None else open_trials(data))
+
     def found_at(settings: Design) -> Findings:
         portions = draw_outcomes(
             model, settings, objective, params, lambda part: tell(Progress("screening", part))
         )
         members = model.runtime.members
-        return join([find(objective, portion, members=members) for portion in portions])
+        return join([find(objective, portion, members=members, best=best) for portion in portions])
 
     findings = found_at(design)
     suggestion = None
@@ -94,9 +107,32 @@ def screen(
             seed=params.seed,
         )
     order = rank(objective, findings, seed=params.seed)
-    dataset = make_dataset(model, design, objective, findings, order, params, suggestion)
+    tell(Progress("comparing", 1.0))
+    needed = _replicates(model, design, objective, order, params)
+    dataset = make_dataset(
+        model, design, objective, findings, order, params, best, needed, suggestion
+    )
     made = Screen(dataset, objective, output, suggestion)
     if output is not None:
         tell(Progress("writing", 1.0, message=output.name))
         write_screen(made.dataset, output, force=force)
     return made
+
+
+def _replicates(
+    model: Model, design: Design, objective: Objective, order: Order, params: Params
+) -> Floats | None:
+    """Replicates that tell the best from each other, or from the threshold, by rank."""
+    if len(objective.goals) != 1 or not order.ranked:
+        return None
+    # a setting's trials are the same in any design: those of the first are drawn once more
+    first = order.settings[: min(order.ranked, MOST_COMPARED)]
+    again = Design({name: values[first] for name, values in design.settings.items()})
+    outcomes = join_outcomes(list(draw_outcomes(model, again, objective, params)))
+    values, member, rng = outcomes.values[0], outcomes.member, np.random.default_rng(params.seed)
+    power = objective.power
+    if objective.threshold is not None:
+        return replicates(values, member, objective.threshold, power=power, rng=rng)
+    others = replicates(values[1:], member[1:], values[0], member[0], power=power, rng=rng)
+    found: Floats = np.r_[np.nan, others]
+    return found

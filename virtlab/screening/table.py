@@ -1,0 +1,175 @@
+"""A screen's dataset as rows of text: for the terminal and for the page."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from virtlab.screening.dataset import GOAL, parameters_of
+from virtlab.screening.objective import cell
+from virtlab.trials import SETTING
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+WIDEST = 200
+"""Characters, where there is no terminal to ask."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """Of a table: a head, and a text per setting.
+
+    Parameters
+    ----------
+    needed
+        Whether it stays where the terminal is narrow.
+    """
+
+    head: str
+    cells: list[str]
+    needed: bool = True
+
+
+def columns(dataset: xr.Dataset, start: int, stop: int) -> list[Column]:
+    """Settings `start` to `stop` in words; parameters that vary, then what was found."""
+    part = dataset.isel({SETTING: slice(start, stop)})
+    found = [Column("rank", [str(place or "–") for place in part["rank"].values.tolist()])]
+    found += [
+        Column(name + bracketed(part[name].attrs), [cell(value) for value in part[name].values])
+        for name in varying(dataset)
+    ]
+    if "expected_objective" in part:
+        found += _goals(part)
+    for name, head in {"best_probability": "P(best)", "front_probability": "P(front)"}.items():
+        found += _shares(part, name, head)
+    if "require_probability" in part:
+        pairs = zip(
+            part["require_probability"].values.tolist(),
+            part["require_probability_error"].values.tolist(),
+            strict=True,
+        )
+        cells = [f"{chance:.2f} ± {math.ceil(100 * error) / 100:.2f}" for chance, error in pairs]
+        found.append(Column("P(require)", cells))
+    found += _shares(part, "improvement_probability", "P(better)")
+    if "expected_improvement" in part:
+        cells = [f"{value:.2g}" for value in part["expected_improvement"].values]
+        found.append(Column("improvement", cells, needed=False))
+    if "replicates" in part:
+        cells = [_count(value) for value in part["replicates"].values.tolist()]
+        found.append(Column("replicates", cells, needed=False))
+    if "cost" in part:
+        found.append(Column("cost", [f"{value:.4g}" for value in part["cost"].values]))
+    return [*found, Column("domain", part["domain"].values.tolist())]
+
+
+def varying(dataset: xr.Dataset) -> list[str]:
+    """Parameters with more than one value."""
+    names = parameters_of(dataset)
+    return [name for name in names if (dataset[name] != dataset[name][0]).any()]
+
+
+def constants(dataset: xr.Dataset) -> str:
+    """Parameters with one value: ``drag = 0.4 kg/s, release = 20 mm``."""
+    own = [name for name in parameters_of(dataset) if name not in varying(dataset)]
+    return ", ".join(
+        f"{name} = {cell(dataset[name].values[0])}{_unit(dataset, name)}" for name in own
+    )
+
+
+def lines_of(table: list[Column], *, width: int = WIDEST) -> list[str]:
+    """Lay a table out with rich; columns that are not needed go where it is too wide."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(file=io.StringIO(), width=width, color_system=None, legacy_windows=False)
+    keep = list(table)
+    while True:
+        made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+        for number, column in enumerate(keep):
+            last = number == len(keep) - 1
+            made.add_column(
+                Text(column.head), justify="left" if last else "right", no_wrap=not last
+            )
+        for row in zip(*(column.cells for column in keep), strict=True):
+            made.add_row(*map(Text, row))
+        spare = [column for column in keep if not column.needed]
+        if not spare or console.measure(made).maximum <= width:
+            break
+        keep.remove(spare[-1])
+    # what is still too wide is longer than the terminal, rather than cut
+    console.width = max(
+        width, console.measure(made, options=console.options.update(width=9999)).maximum
+    )
+    console.print(made)
+    assert isinstance(console.file, io.StringIO)
+    return [line.rstrip() for line in console.file.getvalue().splitlines()]
+
+
+def bracketed(attrs: Mapping[Any, Any]) -> str:
+    """Give a unit in brackets, or nothing."""
+    unit = attrs.get("units", "1")
+    return "" if unit == "1" else f" [{unit}]"
+
+
+def goals_of(dataset: xr.Dataset) -> list[tuple[str, str]]:
+    """Goals, in words, and their units; ``""`` for none."""
+    texts = dataset.attrs["goals"].splitlines()
+    if GOAL in dataset.dims:
+        return list(zip(texts, dataset[f"{GOAL}_units"].values.tolist(), strict=True))
+    units = dataset["expected_objective"].attrs.get("units", "") if texts else ""
+    return [(text, units) for text in texts]
+
+
+def _goals(part: xr.Dataset) -> list[Column]:
+    """Expected value with its interval, noise and ignorance, of each goal."""
+    found, goals = [], goals_of(part)
+    for number, (text, unit) in enumerate(goals):
+        own = part if len(goals) == 1 else part.isel({GOAL: number})
+        value = {
+            name: own[name].values.tolist()
+            for name in (
+                "expected_objective",
+                "objective_low",
+                "objective_high",
+                "objective_noise",
+                "objective_ignorance",
+                "objective_ignorance_high",
+            )
+        }
+        ends = zip(value["objective_low"], value["objective_high"], strict=True)
+        sure = zip(value["objective_ignorance"], value["objective_ignorance_high"], strict=True)
+        name = "objective" if len(goals) == 1 else text
+        found += [
+            Column(
+                name + bracketed({"units": unit or "1"}),
+                [f"{value:.4g}" for value in value["expected_objective"]],
+            ),
+            Column(
+                "90 %", [f"{low:.4g} to {high:.4g}" for low, high in ends], needed=len(goals) == 1
+            ),
+            Column("noise", [f"{noise:.2g}" for noise in value["objective_noise"]], needed=False),
+            Column("ignorance", [f"{own:.2g}" if own else f"< {m:.2g}" for own, m in sure]),
+        ]
+    return found
+
+
+def _shares(part: xr.Dataset, name: str, head: str) -> list[Column]:
+    """A column of probabilities, where the screen has it."""
+    if name not in part:
+        return []
+    cells = ["–" if math.isnan(share) else f"{share:.2f}" for share in part[name].values.tolist()]
+    return [Column(head, cells)]
+
+
+def _count(number: float) -> str:
+    return "–" if math.isnan(number) else "many" if math.isinf(number) else f"{number:.0f}"
+
+
+def _unit(dataset: xr.Dataset, name: str) -> str:
+    unit = dataset[name].attrs.get("units", "1")
+    return "" if unit == "1" else f" {unit}"
