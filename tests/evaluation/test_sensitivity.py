@@ -35,6 +35,26 @@ def test_values_of_a_signal_count_by_their_variance():
         assert index.total.value == pytest.approx(truth, abs=0.03)
 
 
+def test_members_that_disagree_widen_the_intervals():
+    points = sample_unit(2, 256)
+    weights = np.random.default_rng(0).normal([[1.0], [1.0]], 0.3, (8, 2, 1))
+    members = np.einsum("pi,mik->mpk", points, weights)
+    alone = by_name(find_indices(members.mean(axis=0), "ab"))
+    alike = by_name(find_indices(members.mean(axis=0), "ab", np.tile(members.mean(0), (8, 1, 1))))
+    apart = by_name(find_indices(members.mean(axis=0), "ab", members))
+
+    def width(index):
+        return index.total.high - index.total.low
+
+    for name in "ab":
+        assert apart[name].total.value == alone[name].total.value
+        assert width(alike[name]) == pytest.approx(width(alone[name]))
+        assert width(apart[name]) > 2 * width(alone[name])
+        truth = np.square(weights[:, "ab".index(name), 0]) / np.square(weights[..., 0]).sum(axis=1)
+        spread = 2 * 1.645 * truth.std(ddof=1)
+        assert width(apart[name]) == pytest.approx(np.hypot(spread, width(alone[name])), rel=0.1)
+
+
 def test_parameters_come_sorted_by_what_they_do():
     points = sample_unit(3, 128)
     found = find_indices(points @ [[0.1], [3.0], [1.0]], "abc")

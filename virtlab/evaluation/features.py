@@ -1,4 +1,8 @@
-"""What is looked at of a signal or an image: moments, extremes, centroid, width, components."""
+"""What is looked at of a signal or an image, by every test that needs features of lab data.
+
+Of its values the moments, extremes and total; along each dim roughness, centroid, width and
+spectrum; and principal components.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,9 @@ Array = NDArray[np.float64]
 
 FEW_VALUES = 8  # up to as many are features themselves
 COMPONENTS = 5
+BANDS = 5  # of a power spectrum, each twice as wide as the last
+SHORTEST = 8  # dim that has a spectrum
+QUIET = 1e-6  # of the mean power of a trial: what is below is no signal
 
 
 def features_of(measurement: Measurement, real: Array, virtual: Array) -> Array:
@@ -24,10 +31,12 @@ def features_of(measurement: Measurement, real: Array, virtual: Array) -> Array:
 
 
 def _shape_features(measurement: Measurement, both: Array) -> Array:
-    """Mean, spread, extremes, and along each dim roughness, centroid and width."""
+    """Total, moments, extremes, and along each dim roughness, centroid, width and spectrum."""
     gone = _all_missing(both)
     filled = np.where(np.isnan(both) & ~gone[:, None], _row_means(both)[:, None], both)
+    # The total is the mean, nothing being missing: in units of its spread they are the same.
     found = [filled.mean(axis=1), filled.std(axis=1), filled.min(axis=1), filled.max(axis=1)]
+    found += _higher_moments(filled)
     grid = filled.reshape(-1, *measurement.shape)
     weight = grid - found[2].reshape(-1, *[1] * len(measurement.shape))
     for axis, length in enumerate(measurement.shape, start=1):
@@ -40,7 +49,32 @@ def _shape_features(measurement: Measurement, both: Array) -> Array:
         place = np.arange(length)
         center = share @ place
         found += [center, np.sqrt(np.maximum(share @ place**2 - center**2, 0))]
+        if length >= SHORTEST:
+            found += _spectrum(grid, axis)
     return np.stack(found, axis=1)
+
+
+def _higher_moments(filled: Array) -> list[Array]:
+    """Skewness and excess kurtosis of each trial's values; 0 where they are all the same."""
+    away = filled - filled.mean(axis=1, keepdims=True)
+    variance = np.square(away).mean(axis=1)
+    safe = np.where(variance > 0, variance, 1)
+    skewness = (away**3).mean(axis=1) / safe**1.5
+    return [skewness, (away**4).mean(axis=1) / safe**2 - 3.0 * (variance > 0)]
+
+
+def _spectrum(grid: Array, axis: int) -> list[Array]:
+    """Logarithm of the power in bands of frequencies along a dim, summed over the other dims.
+
+    Noise that is too smooth or too rough shows here, whatever its phase.
+    """
+    lines = np.moveaxis(grid, axis, -1)
+    power = np.square(np.abs(np.fft.rfft(lines - lines.mean(axis=-1, keepdims=True), axis=-1)))
+    power = power[..., 1:].reshape(len(grid), -1, power.shape[-1] - 1).sum(axis=1)
+    ends = np.unique(np.geomspace(1, power.shape[1] + 1, BANDS + 1).round().astype(int)) - 1
+    bands = np.add.reduceat(power, ends[:-1], axis=1)
+    least = QUIET * float(np.nansum(power)) / len(power) or 1.0
+    return list(np.log(bands + least).T)
 
 
 def _all_missing(both: Array) -> NDArray[np.bool_]:

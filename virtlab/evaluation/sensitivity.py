@@ -6,6 +6,9 @@ et al. (2012) do for stochastic simulators: which share of its variance a parame
 (first order), and with all that it does together with others (total; Saltelli et al. 2010). Values
 of a signal or an image are put together by their variance (Lamboni et al. 2011; Gamboa et al.
 2014). The draws at all settings share their noise, so that differences are the settings'.
+
+Intervals hold two doubts: the sample of settings (bootstrap), and what the members of the ensemble,
+each trained on other trials, make of the same settings.
 """
 
 from __future__ import annotations
@@ -38,11 +41,12 @@ FAINT = 0.01  # of the spread between trials: a mean that moves less is not take
 STEADY = 0.1  # relative: nor is a spread that changes less
 OFTEN = 0.05  # share of settings outside the data that is worth a word
 CONFIDENCE = 0.9
+DEVIATIONS = 1.645  # half of an interval that holds 90 % of a normal distribution
 
 
 @dataclass(frozen=True)
 class Index:
-    """What one parameter does: shares of variance, with 90 % intervals of the sampling."""
+    """What one parameter does: shares of variance, with 90 % intervals."""
 
     parameter: str
     first: Estimate
@@ -131,12 +135,12 @@ def sense(model: Model) -> Sensitivity:
     points = _points(model, len(varying), draws)
     settings = settings_at(ranges, sample_unit(len(varying), points))
     try:
-        means, spreads = _moments(model, settings, draws)
+        found = _moments(model, settings, draws)
         far = model.domain.distance(model.conditions(settings))
     except VirtlabError as error:  # a conditioner may refuse combinations within the ranges
         return _untold(f"sensitivities cannot be told: {str(error).splitlines()[0]}")
     names = [found.parameter.name for found in varying]
-    effects = tuple(_effect(m, means[m.name], spreads[m.name], names) for m in model.measurements)
+    effects = tuple(_effect(m, found[m.name], names) for m in model.measurements)
     outside = float((verdicts(far) == "outside").mean())
     return Sensitivity(
         effects, len(far), draws, _notes(varying, outside), draw_curves(model, ranges, draws)
@@ -154,37 +158,47 @@ def _points(model: Model, parameters: int, draws: int) -> int:
     return int(2 ** np.floor(np.log2(np.clip(most, *POINTS))))
 
 
-def _moments(
-    model: Model, settings: dict[str, Any], draws: int
-) -> tuple[dict[str, Array], dict[str, Array]]:
-    """Mean and spread at each setting, by measurement, ``(setting, value)``."""
-    means: dict[str, list[Array]] = {m.name: [] for m in model.measurements}
-    spreads: dict[str, list[Array]] = {m.name: [] for m in model.measurements}
+@dataclass(frozen=True)
+class _Moments:
+    """Mean and spread at each setting: of all members ``(setting, value)``, and of each one."""
+
+    mean: Array
+    spread: Array
+    means: Array
+    spreads: Array
+
+
+def _moments(model: Model, settings: dict[str, Any], draws: int) -> dict[str, _Moments]:
+    """Mean and spread at each setting, by measurement."""
+    parts: dict[str, list[tuple[Array, ...]]] = {m.name: [] for m in model.measurements}
     for _, drawn in draw_alike(model, settings, draws):
         for name, values in drawn.items():
-            means[name].append(values.mean(axis=1))
-            spreads[name].append(values.std(axis=1, ddof=1))
-    return (
-        {name: np.concatenate(found) for name, found in means.items()},
-        {name: np.concatenate(found) for name, found in spreads.items()},
-    )
+            # Members draw in turn, the same one first at every setting.
+            own = values.reshape(len(values), -1, model.runtime.members, values.shape[-1])
+            of_all = values.mean(axis=1), values.std(axis=1, ddof=1)
+            of_each = own.mean(axis=1), own.std(axis=1, ddof=1)
+            parts[name].append((*of_all, *(each.swapaxes(0, 1) for each in of_each)))
+    return {
+        name: _Moments(*(np.concatenate(piece, axis=-2) for piece in zip(*found, strict=True)))
+        for name, found in parts.items()
+    }
 
 
-def _effect(measurement: Measurement, mean: Array, spread: Array, names: list[str]) -> Effect:
+def _effect(measurement: Measurement, at: _Moments, names: list[str]) -> Effect:
     """Take one measurement's mean and spread apart."""
-    between, within = float(mean.var(axis=0).sum()), float(np.square(spread).mean(axis=0).sum())
+    between, within = float(at.mean.var(axis=0).sum()), float(np.square(at.spread).mean(0).sum())
     total = between + within
     if total == 0:
         return Effect(measurement.name, 0.0, 0.0, (), ())
-    widens = float(np.sqrt(spread.var(axis=0).sum() / within)) if within > 0 else 0.0
+    widens = float(np.sqrt(at.spread.var(axis=0).sum() / within)) if within > 0 else 0.0
     # The spread of a category follows from its share.
     apart = measurement.kind != "categorical" and widens > STEADY
     return Effect(
         measurement.name,
         between / total,
         widens,
-        find_indices(mean, names) if between > FAINT**2 * total else (),
-        find_indices(spread, names) if apart else (),
+        find_indices(at.mean, names, at.means) if between > FAINT**2 * total else (),
+        find_indices(at.spread, names, at.spreads) if apart else (),
     )
 
 
@@ -198,7 +212,9 @@ def sample_unit(parameters: int, points: int) -> Array:
     return found
 
 
-def find_indices(values: Array, names: Sequence[str]) -> tuple[Index, ...]:
+def find_indices(
+    values: Array, names: Sequence[str], members: Array | None = None
+) -> tuple[Index, ...]:
     """Sobol indices of all values together, each counting by its variance; largest total first.
 
     Parameters
@@ -207,6 +223,9 @@ def find_indices(values: Array, names: Sequence[str]) -> tuple[Index, ...]:
         At the points of `sample_unit`, ``(point, value)``.
     names
         Of the parameters.
+    members
+        The same of each member, ``(member, point, value)``: where their indices differ, the
+        intervals are as much wider.
     """
     from SALib.analyze import sobol
 
@@ -220,12 +239,32 @@ def find_indices(values: Array, names: Sequence[str]) -> tuple[Index, ...]:
         # Errors of components are added as if they went together: at most they do.
         for key in _KEYS:
             found[key] += weight * analysed[key]
+    if members is not None and len(members) > 1:
+        apart = DEVIATIONS * np.std([_shares_of(own, len(names)) for own in members], 0, ddof=1)
+        for key, error in zip(("S1_conf", "ST_conf"), apart, strict=True):
+            found[key] = np.hypot(found[key], error)
     indices = [
         Index(name, _estimate(*first), _estimate(*total))
         for name, *both in zip(names, *found.values(), strict=True)
         for first, total in [(both[:2], both[2:])]
     ]
     return tuple(sorted(indices, key=lambda index: -index.total.value))
+
+
+def _shares_of(values: Array, parameters: int) -> Array:
+    """First-order and total indices, ``(2, parameter)``: Saltelli et al. (2010), Jansen (1999).
+
+    As SALib computes them, for all values together and without its bootstrap.
+    """
+    table = values.reshape(-1, parameters + 2, values.shape[-1])
+    first, mixed, second = table[:, :1], table[:, 1:-1], table[:, -1:]
+    spread = np.concatenate([first, second]).var(axis=0).sum()
+    if not spread > 0:
+        return np.zeros((2, parameters))
+    alone = (second * (mixed - first)).mean(axis=0).sum(axis=-1)
+    together = 0.5 * np.square(first - mixed).mean(axis=0).sum(axis=-1)
+    found: Array = np.stack([alone, together]) / spread
+    return found
 
 
 _KEYS = ("S1", "S1_conf", "ST", "ST_conf")
