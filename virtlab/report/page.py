@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -134,7 +136,12 @@ def write_report(evaluation: Evaluation, path: Path, *, force: bool = False) -> 
 
 
 def render(evaluation: Evaluation) -> str:
-    """The report as HTML; everything that is not ours is escaped."""
+    """The report as HTML."""
+    return fill(TEMPLATE, contents(evaluation))
+
+
+def fill(template: str, found: Mapping[str, Any]) -> str:
+    """Fill one of the templates beside this file; everything that is not ours is escaped."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -144,4 +151,4 @@ def render(evaluation: Evaluation) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template(TEMPLATE).render(contents(evaluation))
+    return environment.get_template(template).render(found)
