@@ -5,6 +5,9 @@ within the hull are outside like what lies beyond it. Parameters count by what t
 that is irrelevant pushes nothing outside, and among many such a relevant one does not hide.
 Categories that never were run, alone or together, count as outside however near the rest is.
 
+A private model keeps no training setting: means of groups of them stand for all, so that holes
+smaller than a group are not seen (microaggregation, Domingo-Ferrer & Mateo-Sanz 2002).
+
 The disagreement of the ensemble's members was measured as a further sign and left out: it finds
 large errors worse than the distance does, and adds nothing to it (tests/benchmarks/domain.py).
 """
@@ -46,11 +49,15 @@ class Domain:
         this near to a training setting is inside the data, up to twice as far is its edge.
     weights
         What a step along each feature counts in distances, ``(feature,)``.
+    fixed
+        Where the reference are means of groups: the features that were the same in all training.
+        None: it is of single settings, and tells.
     """
 
     reference: Floats
     reach: float
     weights: Floats
+    fixed: tuple[int, ...] | None = None
 
     def distance(self, conditions: Floats) -> Distances:
         """Distance to the nearest training setting in units of `reach`, ``(setting,)``."""
@@ -62,7 +69,8 @@ class Domain:
 
     def _never_varied(self, conditions: Floats) -> Distances:
         """`NEVER_RUN` where a feature that was the same in all training differs, else 0."""
-        fixed = np.ptp(self.reference, axis=0) == 0
+        same = np.flatnonzero(np.ptp(self.reference, axis=0) == 0)
+        fixed = same if self.fixed is None else np.array(self.fixed, np.intp)
         moved = np.abs(conditions[:, fixed] - self.reference[0, fixed]) > SAME
         return np.where(moved.any(axis=1), NEVER_RUN, 0.0)
 
@@ -84,7 +92,7 @@ class Domain:
         on = (self.reference[:, columns] > 0).astype(np.float32)
         count = on.T @ on
         alone = ((on @ (count == 1).astype(np.float32)) * on).any(axis=1)
-        usual = bool(alone.mean() > 1 - INSIDE_QUANTILE)
+        usual = self.fixed is None and bool(alone.mean() > 1 - INSIDE_QUANTILE)
         return columns, (count == 0).astype(np.float32), HALFWAY if usual else NEVER_RUN
 
 
@@ -116,6 +124,43 @@ def learn_domain(
         weights = _weights(reference, relevance)
     gaps = _nearest(reference * weights, reference * weights, skip_self=True)
     return Domain(reference, float(np.quantile(gaps, INSIDE_QUANTILE)), weights)
+
+
+def learn_private_domain(
+    conditions: Floats, rng: np.random.Generator, relevance: Floats, least: int
+) -> Domain:
+    """As `learn_domain`, of means of at least so many settings instead of the settings.
+
+    A combination of categories that has fewer settings is left out, and outside from then on.
+    The reference is empty where that leaves nothing.
+    """
+    whole = learn_domain(conditions, rng, relevance)
+    rows, weights = whole.reference, whole.weights
+    category = np.isin(rows, (-1, 1)).all(axis=0)
+    _, combination = np.unique(rows[:, category], axis=0, return_inverse=True)
+    means, gaps = [], []
+    for each in np.unique(combination.ravel()):
+        own = np.flatnonzero(combination.ravel() == each)
+        for group in _groups(own, rows * weights, least) if len(own) >= least else []:
+            mean = rows[group].mean(axis=0, dtype=np.float64)
+            means.append(mean)
+            # To the mean of the others: each would lie too near to a mean that it is part of.
+            away = np.linalg.norm((rows[group] - mean) * weights, axis=1)
+            gaps.append(away * len(group) / (len(group) - 1))
+    reference = np.array(means, np.float32).reshape(-1, rows.shape[1])
+    reach = float(np.quantile(np.concatenate(gaps), INSIDE_QUANTILE)) if gaps else 0.0
+    fixed = np.flatnonzero(np.ptp(rows, axis=0) == 0)
+    return Domain(reference, reach, weights, tuple(fixed.tolist()))
+
+
+def _groups(rows: NDArray[np.intp], places: Floats, least: int) -> list[NDArray[np.intp]]:
+    """Split rows at the median of where they are widest, down to `least` (LeFevre et al. 2006)."""
+    if len(rows) < 2 * least:
+        return [rows]
+    widest = int(np.ptp(places[rows], axis=0).argmax())
+    order = rows[np.argsort(places[rows, widest], kind="stable")]
+    half = len(order) // 2
+    return _groups(order[:half], places, least) + _groups(order[half:], places, least)
 
 
 def _some(reference: Floats, rng: np.random.Generator) -> NDArray[np.intp]:

@@ -55,6 +55,7 @@ def train(
     better on settings held out. Parameters are matched by name; new ones are allowed.
     """
     with showing(f"reading {experiment}", quiet=quiet) as report:
+        from virtlab.evaluation import examine
         from virtlab.training import train as train_model
 
         model = train_model(
@@ -65,6 +66,7 @@ def train(
             force=force,
             start=start,
             leave_out=leave_out,
+            examine=examine,
             report=report,
         )
     path = model.file.path

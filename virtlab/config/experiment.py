@@ -262,6 +262,8 @@ class TrainingTable(Table):
     stop_when: StopWhen | None = None
     memory: Annotated[int, Field(ge=1000), BeforeValidator(_bytes)] = 500_000_000
     """Bytes, or text such as "512 MB": trials whose values take more are read part by part."""
+    private: bool = False
+    """The model file holds no trial, nor a value of one; see `virtlab.training.privacy`."""
 
 
 class Experiment(Document):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from virtlab.evaluation.audit import examine
 from virtlab.evaluation.evaluation import Evaluation, evaluate
 from virtlab.evaluation.rivals import BASELINES
 
-__all__ = ["BASELINES", "Evaluation", "evaluate"]
+__all__ = ["BASELINES", "Evaluation", "evaluate", "examine"]

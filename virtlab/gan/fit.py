@@ -59,6 +59,8 @@ class Options:
         kept from `max_seconds`, up to half of it.
     stop_at
         Training ends once the held-out score, relative to the marginal's, is this low.
+    processes
+        Whether Gaussian processes may be used; their weights are training settings.
     devices
         Names of devices to spread the members over; none: the GPUs, where there are several.
     """
@@ -72,6 +74,7 @@ class Options:
     max_seconds: float | None = None
     looks_after: float = 0.0
     stop_at: float | None = None
+    processes: bool = True
     devices: tuple[str, ...] = ()
 
 
@@ -179,7 +182,8 @@ def fit(
         sizes = sizes_to_stream(sizes, stream.trials, blocks.effective / len(blocks))
     rng = np.random.default_rng(options.seed)
     seed = int(rng.integers(2**30))
-    generator = generator_for(blocks, options.preset, streamed=stream is not None)
+    may = options.processes and stream is None  # streamed trials are too many
+    generator = generator_for(blocks, options.preset, processes=may)
     if start is not None:
         generator = start.resized(generator)
     folds = split_by_setting(

@@ -111,8 +111,8 @@ def game_for(layout: Layout, preset: str) -> Game:
     return replace(game, draws=min(game.draws, 2)) if layout.wide else game
 
 
-def generator_for(blocks: Blocks, preset: str, *, streamed: bool) -> Generator:
-    """The generator that a preset trains; `streamed` trials are too many for processes."""
+def generator_for(blocks: Blocks, preset: str, *, processes: bool) -> Generator:
+    """The generator that a preset trains; `processes` may be used where settings are few."""
     conditions, layout, n = blocks.conditions.shape[1], blocks.layout, blocks.effective
     kind = GAMES[preset].generator
     if kind == "dense":
@@ -130,7 +130,7 @@ def generator_for(blocks: Blocks, preset: str, *, streamed: bool) -> Generator:
         if i < part.latents
     ]
     modelled = [*range(len(layout.plain)), *leading][:MOST_PROCESSES]
-    processes = tuple(modelled) if few and not streamed else ()
+    by_process = tuple(modelled) if few and processes else ()
     # More width and depth than this did worse out of fold on fewer trials, better on more.
     width, depth = (64, 2) if n < 100 else (128, 3)
-    return Mixture(conditions, layout, components, width, depth, processes=processes)
+    return Mixture(conditions, layout, components, width, depth, processes=by_process)

@@ -76,7 +76,9 @@ class Model:
                 f"{self.file.path}: its manifest.json weighs {weights.size} features of a "
                 f"condition, its reference has {reference.shape[1]}; train again"
             )
-        return Domain(reference, float(found["reach"]), weights)
+        fixed = found.get("fixed")
+        same = None if fixed is None else tuple(int(i) for i in fixed)
+        return Domain(reference, float(found["reach"]), weights, same)
 
     def conditions(self, settings: Settings) -> NDArray[np.float32]:
         """Encode and standardise settings as in training, ``(setting, feature)``.

@@ -5,6 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+PRIVATE = (
+    "private: the model file holds no trial and no setting that was run; `domain` is judged by "
+    "means of groups of settings, and does not see holes smaller than those; networks can remember "
+    "what they saw all the same: see the audit"
+)
+
 
 def remarks(data: Mapping[str, Any]) -> list[str]:
     """Sentences on missing values, dropped trials and weights, from a manifest's ``data``."""
@@ -20,6 +26,8 @@ def remarks(data: Mapping[str, Any]) -> list[str]:
     if data["dropped_trials"]:
         why = ", ".join(data.get("dropped_reasons", []))
         said.append(f"trials dropped: {data['dropped_trials']:,}" + (f" ({why})" if why else ""))
+    if data.get("private"):
+        said.append(PRIVATE)
     left = data.get("left_out")
     if left:
         said.append(

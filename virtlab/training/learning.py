@@ -19,6 +19,7 @@ from virtlab.progress import Progress, Report
 from virtlab.training.checkpoint import checkpoint_path, load_checkpoint, save_checkpoint
 from virtlab.training.deadline import Deadline
 from virtlab.training.learnable import Learnable
+from virtlab.training.privacy import widened
 from virtlab.trials import settings_of
 
 if TYPE_CHECKING:  # TensorFlow takes seconds to import
@@ -93,6 +94,7 @@ class Lesson:
             max_seconds=self.deadline.left,
             looks_after=LOOKS_AFTER,
             stop_at=training.stop_when.energy_score if training.stop_when else None,
+            processes=not training.private,
         )
 
 
@@ -161,6 +163,8 @@ def learn(lesson: Lesson, parent: Parent | None, tell: Report) -> Learned:
         lesson = replace(lesson, learnable=learnable)
     columns, seed = learnable.columns, lesson.seed % 2**30
     blocks = make_blocks(trials, columns, learnable.conditions, learnable.setting)
+    if lesson.experiment.training.private:
+        blocks = replace(blocks, layout=widened(blocks.layout))
     if parent is not None:
         blocks = replace(blocks, layout=parent.layout(blocks.layout))
     with _streamed(lesson, blocks, tell) as (stream, settings):

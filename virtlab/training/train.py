@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import tempfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +25,12 @@ from virtlab.training.deadline import Deadline
 from virtlab.training.learnable import make_learnable
 from virtlab.training.learning import Data, Learned, Lesson, learn
 from virtlab.training.manifest import describe, describe_training
+from virtlab.training.privacy import (
+    blurred,
+    make_private_domain,
+    refuse_open_parent,
+    rounded_ranges,
+)
 from virtlab.training.transfer import Parent, choose, match, read_parent
 
 if TYPE_CHECKING:
@@ -42,6 +50,7 @@ def train(
     start: str | os.PathLike[str] | None = None,
     leave_out: str | None = None,
     only: NDArray[np.intp] | None = None,
+    examine: Callable[[Model], dict[str, Any]] | None = None,
     report: Report | None = None,
 ) -> Model:
     """Learn p(measurement | parameters) from an experiment's lab files.
@@ -68,6 +77,9 @@ def train(
     only
         Rows of the trials to learn from, as if there were no others: nothing is known of the
         rest but the names of their categories, which can then be asked for.
+    examine
+        What judges a private model before its trials are left out, such as
+        `virtlab.evaluation.examine`: what it returns stands in the model file as ``audit``.
     report
         Called with `Progress` from the first second on.
 
@@ -89,6 +101,9 @@ def train(
     _check_output(path, force=force)
     seed = experiment.training.seed if seed is None else seed
     model = None if start is None else read_parent(Path(start), experiment)
+    private = experiment.training.private
+    if model is not None and private:
+        refuse_open_parent(model)
     data = _read(experiment, seed, tell)
     if leave_out is not None:
         data = _without(data, leave_out)
@@ -102,15 +117,33 @@ def train(
         known = _categories(data.trials, experiment)
         data = _chosen(data, only)
     learnable = make_learnable(data.trials, experiment, known)
+    if private:
+        learnable = replace(learnable, columns=tuple(map(blurred, learnable.columns)))
     parent = None if model is None else match(model, learnable, data, experiment)
     lesson = Lesson(data, learnable, experiment, path, seed, resume, deadline)
     manifest, members = _learn(lesson, parent, tell)
     tell(Progress("writing", ASSESSED, message=path.name))
+    if private:
+        manifest["audit"] = None if examine is None else _examined(path, manifest, members, examine)
+        del members[HELD_OUT]
     write_model(path, manifest, members, force=force)
     for from_parent in (False, True):
         checkpoint_path(path, from_parent=from_parent).unlink(missing_ok=True)
     tell(Progress("done", 1.0, message=path.name))
     return load(path)
+
+
+def _examined(
+    path: Path,
+    manifest: dict[str, Any],
+    members: dict[str, bytes],
+    examine: Callable[[Model], dict[str, Any]],
+) -> dict[str, Any]:
+    """Examine the model as long as its trials are at hand, in a file that is gone afterwards."""
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.stem}.") as folder:
+        whole = Path(folder) / path.name
+        write_model(whole, manifest, members)
+        return examine(load(whole))
 
 
 def _check_output(path: Path, *, force: bool) -> None:
@@ -207,7 +240,8 @@ def _learn(
         learned, told = choose(started, anew, parent)
     fitted = learned.fitted
     tell(Progress("exporting", ASSESSED, learned.score))
-    domain = learn_domain(
+    private = lesson.experiment.training.private
+    domain = (make_private_domain if private else learn_domain)(
         lesson.learnable.conditions,
         np.random.default_rng(lesson.seed),
         feature_relevance(lesson.learnable.labels, learned.relevance),
@@ -222,7 +256,7 @@ def _learn(
         REFERENCE: pack_arrays({"conditions": domain.reference}),
         HELD_OUT: pack_arrays(learned.kept),
     }
-    found = {"reach": domain.reach, "weights": domain.weights.tolist()}
+    found = {"reach": domain.reach, "weights": domain.weights.tolist(), "fixed": domain.fixed}
     return _manifest(lesson, learned, told) | {"domain": found}, members
 
 
@@ -244,6 +278,11 @@ def _manifest(lesson: Lesson, learned: Learned, start: dict[str, Any] | None) ->
     told = describe(data.trials, learned.learnable, experiment, lesson.seed, count)
     told["data"] |= {"sha256": data.digest, "settings": learned.settings}
     told["data"]["left_out"] = data.left_out
+    told["data"]["private"] = experiment.training.private
+    if experiment.training.private:
+        once = np.unique(lesson.learnable.setting, return_index=True)[1]
+        settings = {p.name: data.trials[p.name].values[once] for p in lesson.learnable.parameters}
+        told["parameters"] = rounded_ranges(told["parameters"], settings)
     return told | {
         "calibration": learned.spread,
         "relevance": learned.relevance,
