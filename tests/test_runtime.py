@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from virtlab.errors import ModelFileError
 from virtlab.modelfile import GENERATOR, read_model
-from virtlab.runtime import BLOCK, Runtime, Trials, member_of, setting_key
+from virtlab.runtime import BLOCK, Runtime, Trials, _branches, member_of, setting_key
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def equal(a, b):
 
 
 def test_shapes_are_what_the_generator_says(runtime, parameters):
-    assert parameters.shape[:2] == (runtime.members, 20) == (4, 20)
+    assert parameters.numbers.shape[:2] == (runtime.members, 20) == (4, 20)
     values, levels = draw(runtime, parameters, (0, 7, 0, 300))
     assert values.shape == (300, runtime.values) == (300, 26)
     assert levels.shape == (300, runtime.levels) == (300, 4)
@@ -52,7 +52,7 @@ def test_settings_come_out_alike_alone_and_together(runtime):
     together = runtime.setting_part(conditions)
     for at in (0, 15, 16, 36):
         alone = runtime.setting_part(conditions[at : at + 1])
-        np.testing.assert_array_equal(alone[:, 0], together[:, at])
+        np.testing.assert_array_equal(alone.numbers[:, 0], together.numbers[:, at])
 
 
 def test_one_thread_or_two_give_the_same_bits(generator, runtime, parameters):
@@ -131,8 +131,8 @@ def test_members_take_turns_from_a_start_that_the_setting_says():
 
 
 def test_each_trial_is_drawn_by_its_member(runtime, parameters):
-    only = parameters.copy()
-    only[[0, 1, 3]] = 0  # member 2 alone knows of the setting
+    only = parameters._replace(numbers=parameters.numbers.copy())
+    only.numbers[[0, 1, 3]] = 0  # member 2 alone knows of the setting
     usual, changed = (draw(runtime, p, (1, 99, 0, 40))[0] for p in (parameters, only))
     same = (usual == changed).all(axis=1)
     np.testing.assert_array_equal(same, member_of(99, np.arange(40), 4) == 2)
@@ -162,3 +162,14 @@ def test_key_is_the_same_in_every_process():
 def test_what_is_no_generator_is_told(content):
     with pytest.raises(ModelFileError, match="the generator cannot be loaded"):
         Runtime(content)
+
+
+def test_branches_are_drawn_as_often_as_their_chances_say():
+    chances = np.array([[[0.2, 0.2, 1]], [[0, 0.9, 1]]], np.float32)  # of two members
+    for member, expected in ((0, [0.2, 0, 0.8]), (1, [0, 0.9, 0.1])):
+        uniform = np.random.default_rng(member).random(100_000, dtype=np.float32)
+        place = _branches(chances, np.full(100_000, member), uniform)
+        found = np.bincount(place, minlength=6)[3 * member : 3 * member + 3]
+        np.testing.assert_allclose(found / 100_000, expected, atol=0.005)
+        assert found.sum() == 100_000
+        assert set(np.flatnonzero(expected)) == set(np.flatnonzero(found))

@@ -65,6 +65,21 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+class Parameters(NamedTuple):
+    """What depends on the settings alone.
+
+    Parameters
+    ----------
+    numbers
+        ``(member, setting, branch, number)``: a trial takes one branch.
+    chances
+        Of the branches, accumulated, ``(member, setting, branch)``; None where there is one.
+    """
+
+    numbers: Floats
+    chances: Floats | None
+
+
 class _Runners(NamedTuple):
     """The two functions of a loaded generator."""
 
@@ -89,8 +104,10 @@ class Runtime:
         with self._runners() as runners:
             inputs, outputs = runners.trial.get_input_details(), runners.trial.get_output_details()
             conditions = runners.setting.get_input_details()["conditions"]
-        self.members, self._rows, self._uniforms = (int(n) for n in inputs["uniform"]["shape"])
-        self._normals = int(inputs["normal"]["shape"][-1])
+            self._branched = "chances" in runners.setting.get_output_details()
+        self.members, self._rows, self._normals = (int(n) for n in inputs["normal"]["shape"])
+        self._own = int(inputs["uniform"]["shape"][-1]) if "uniform" in inputs else 0
+        self._uniforms = self._own + self._branched  # the last picks the branch
         self._setting_rows, self.features = (int(n) for n in conditions["shape"])
         self.values = int(outputs["values"]["shape"][-1])
         self.levels = int(outputs["levels"]["shape"][-1]) if "levels" in outputs else 0
@@ -110,19 +127,24 @@ class Runtime:
         yield lent
         self._idle.append(lent)
 
-    def setting_part(self, conditions: Floats) -> Floats:
-        """What depends on the settings alone, ``(member, setting, parameter)``."""
-        pieces = []
+    def setting_part(self, conditions: Floats) -> Parameters:
+        """What depends on the settings alone, of conditions ``(setting, feature)``."""
+        numbers, chances = [], []
         for start in range(0, len(conditions), self._setting_rows):
             rows = conditions[start : start + self._setting_rows]
             padded = np.zeros((self._setting_rows, conditions.shape[1]), np.float32)
             padded[: len(rows)] = rows
             with self._runners() as runners:
-                found = runners.setting(conditions=padded)["parameters"]
-            pieces.append(found[:, : len(rows)])
-        return np.concatenate(pieces, axis=1)
+                found = runners.setting(conditions=padded)
+            numbers.append(found["parameters"][:, : len(rows)])
+            if self._branched:
+                chances.append(found["chances"][:, : len(rows)])
+        together = np.concatenate(numbers, axis=1)
+        if not self._branched:
+            return Parameters(together[:, :, None], None)
+        return Parameters(together, np.concatenate(chances, axis=1))
 
-    def draw(self, parameters: Floats, runs: list[Trials], seed: int) -> tuple[Floats, Floats]:
+    def draw(self, parameters: Parameters, runs: list[Trials], seed: int) -> tuple[Floats, Floats]:
         """Draw trials.
 
         Parameters
@@ -143,57 +165,60 @@ class Runtime:
         total = sum(run.count for run in runs)
         uniform = np.empty((total, self._uniforms), np.float32)
         normal = np.empty((total, self._normals), np.float32)
-        setting, member = np.empty(total, np.int64), np.empty(total, np.int16)
-        at = 0
+        setting, member = np.empty(total, np.int64), np.empty(total, np.int64)
+        source, at = _Source(seed), 0
         for run in runs:
             here = slice(at, at + run.count)
-            uniform[here], normal[here] = self._latents(run, seed)
+            block, skip = divmod(run.first, self.block)
+            source.uniform(run.key, block, skip, uniform[here])
+            source.normal(run.key, block, skip, normal[here])
             setting[here] = run.setting
             trial = np.arange(run.first, run.first + run.count)
             member[here] = member_of(run.key, trial, self.members)
             at += run.count
-        return self._by_member(parameters, setting, member, uniform, normal)
-
-    def _latents(self, run: Trials, seed: int) -> tuple[Floats, Floats]:
-        """Latents of one run, cut from its block's two streams."""
-        block, skip = divmod(run.first, self.block)
-        rows = skip + run.count
-        uniform = _stream(seed, run.key, block, _UNIFORM)
-        normal = _stream(seed, run.key, block, _NORMAL)
-        return (
-            uniform.random((rows, self._uniforms), dtype=np.float32)[skip:],
-            normal.standard_normal((rows, self._normals), dtype=np.float32)[skip:],
-        )
+        place = member * parameters.numbers.shape[1] + setting
+        if parameters.chances is not None:
+            place = _branches(parameters.chances, place, uniform[:, -1])
+        numbers = parameters.numbers.reshape(-1, parameters.numbers.shape[-1])
+        latents = {"uniform": uniform[:, : self._own]} if self._own else {}
+        return self._by_member(member, numbers, place, latents | {"normal": normal})
 
     def _by_member(
         self,
-        parameters: Floats,
-        setting: NDArray[np.int64],
-        member: NDArray[np.int16],
-        uniform: Floats,
-        normal: Floats,
+        member: NDArray[np.int64],
+        numbers: Floats,
+        place: NDArray[np.int64],
+        latents: Mapping[str, Floats],
     ) -> tuple[Floats, Floats]:
-        """Sort rows to their members, run them in blocks of fixed size, and sort back."""
+        """Sort trials to their members, run them in blocks of fixed size, and sort back."""
         values = np.empty((len(member), self.values), np.float32)
         levels = np.empty((len(member), self.levels), np.float32)
         rows_of = [np.flatnonzero(member == m) for m in range(self.members)]
-        who = np.arange(self.members)[:, None]
         for start in range(0, max(len(rows) for rows in rows_of), self._rows):
             index = np.zeros((self.members, self._rows), np.int64)
             here = [rows[start : start + self._rows] for rows in rows_of]
             for m, rows in enumerate(here):
                 index[m, : len(rows)] = rows
+            given = {name: array.take(index, axis=0) for name, array in latents.items()}
+            given["parameters"] = numbers.take(place.take(index), axis=0)
             with self._runners() as runners:
-                found = runners.trial(
-                    parameters=parameters[who, setting[index]],
-                    uniform=uniform[index],
-                    normal=normal[index],
-                )
+                found = runners.trial(**given)
             for m, rows in enumerate(here):
                 values[rows] = found["values"][m, : len(rows)]
                 if self.levels:
                     levels[rows] = found["levels"][m, : len(rows)]
         return values, levels
+
+
+def _branches(chances: Floats, place: NDArray[np.int64], uniform: Floats) -> NDArray[np.int64]:
+    """Pick each trial's branch: the first whose accumulated probability is above its number.
+
+    `place` counts settings member by member; what is returned counts their branches.
+    """
+    count = chances.shape[-1]
+    below = chances.reshape(-1, count)[:, :-1].take(place, axis=0) <= uniform[:, None]
+    branches: NDArray[np.int64] = place * count + below.sum(axis=1)
+    return branches
 
 
 def _even(call: int, most: int) -> int:
@@ -213,9 +238,33 @@ def _load(generator: bytes, threads: int) -> _Runners:
         raise ModelFileError(f"the generator cannot be loaded: {error}") from error
 
 
-def _stream(seed: int, key: int, block: int, which: int) -> np.random.Generator:
-    """The latents' own random stream; draws within it are at most 2^64 apart."""
-    # As uint64: a list of a small and a large integer would become float64, and lose bits.
-    both, counter = np.array([seed, key], np.uint64), np.array([0, 0, block, which], np.uint64)
-    philox: Any = np.random.Philox(key=both, counter=counter)
-    return np.random.Generator(philox)
+class _Source:
+    """Latents of a seed: every block of trials has two streams, at most 2^64 numbers long."""
+
+    def __init__(self, seed: int) -> None:
+        self._philox: Any = np.random.Philox(0)
+        self._generator = np.random.Generator(self._philox)
+        self._seed = seed
+
+    def uniform(self, key: int, block: int, skip: int, out: Floats) -> None:
+        """Fill rows with uniform numbers, those after the first `skip` rows of a block."""
+        self._turn_to(key, block, _UNIFORM)
+        if skip:
+            self._generator.random((skip, out.shape[1]), dtype=np.float32)
+        self._generator.random(out=out, dtype=np.float32)
+
+    def normal(self, key: int, block: int, skip: int, out: Floats) -> None:
+        """Fill rows with Gaussian numbers, those after the first `skip` rows of a block."""
+        self._turn_to(key, block, _NORMAL)
+        if skip:
+            self._generator.standard_normal((skip, out.shape[1]), dtype=np.float32)
+        self._generator.standard_normal(out=out, dtype=np.float32)
+
+    def _turn_to(self, key: int, block: int, which: int) -> None:
+        # A new Philox would ask the operating system for randomness, which takes longer than a
+        # block's numbers. As uint64: a list of a small and a large integer would become float64.
+        state = self._philox.state
+        state["state"]["key"] = np.array([self._seed, key], np.uint64)
+        state["state"]["counter"] = np.array([0, 0, block, which], np.uint64)
+        state |= {"buffer_pos": len(state["buffer"]), "has_uint32": 0}
+        self._philox.state = state

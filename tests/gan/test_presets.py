@@ -6,9 +6,11 @@ import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 
 from virtlab.config.experiment import ModelTable
+from virtlab.gan.branches import Branches
 from virtlab.gan.export import TRIAL_ROWS, export
 from virtlab.gan.fit import Options, fit
 from virtlab.gan.games import GAMES
+from virtlab.gan.mixture import Mixture
 from virtlab.gan.predict import held_out_draws
 
 NOISE = 0.4
@@ -73,16 +75,25 @@ def draw_twice(fitted):
     weights = {name: tf.constant(value) for name, value in fitted.weights.items()}
     rng = np.random.default_rng(2)
     conditions = rng.standard_normal((members, TRIAL_ROWS, 1)).astype(np.float32)
-    parameters = np.asarray(generator.setting_part(weights, tf.constant(conditions)))
-    shape = (members, TRIAL_ROWS)
-    uniform = rng.random((*shape, max(1, generator.uniforms)), dtype=np.float32)
-    normal = rng.standard_normal((*shape, generator.normals), dtype=np.float32)
-    trial = Interpreter(model_content=export(fitted), num_threads=1).get_signature_runner("trial")
+    parameters = np.array(generator.setting_part(weights, tf.constant(conditions)))
+    numbers, picks = parameters, 0
+    if isinstance(generator, Mixture):
+        branches = Branches.of(generator, fitted.weights).setting_part(weights, conditions)[0]
+        numbers, picks = np.asarray(branches)[:, :, 0], generator.components
+        parameters[..., :picks] = np.where(np.arange(picks) == 0, 50, -50)
+    uniform = rng.random((members, TRIAL_ROWS, generator.uniforms), dtype=np.float32)
+    normal = rng.standard_normal((members, TRIAL_ROWS, generator.normals), dtype=np.float32)
     values, _ = generator.trial_part(
         weights, *(tf.constant(x) for x in (parameters, uniform, normal))
     )
-    drawn = trial(parameters=parameters, uniform=uniform, normal=normal)["values"]
-    return drawn, np.asarray(values)
+    trial = Interpreter(model_content=export(fitted), num_threads=1).get_signature_runner("trial")
+    taken = {name: detail["shape"][-1] for name, detail in trial.get_input_details().items()}
+    if taken["normal"] < generator.normals:  # an idle residual's are not asked for
+        at = generator.layout.features
+        normal = np.delete(normal, range(at, at + generator.noise), axis=-1)
+    latents = {"uniform": uniform[..., picks:], "normal": normal}
+    given = {name: array for name, array in latents.items() if name in taken}
+    return trial(parameters=numbers, **given)["values"], np.asarray(values)
 
 
 def test_experiment_toml_offers_every_preset_and_no_other():

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import tempfile
+from typing import Any
 
 import tensorflow as tf
 
 from virtlab.errors import OutputError
+from virtlab.gan.branches import Branches
 from virtlab.gan.fit import Fit
+from virtlab.gan.generators import Generator
+from virtlab.gan.mixture import Mixture
 
 SETTING_ROWS = 16
 TRIAL_ROWS = 256  # per member, at most
@@ -24,47 +28,55 @@ def trial_rows(values: int) -> int:
 def export(fit: Fit) -> bytes:
     """Serialise the generator of all members.
 
-    ``setting`` takes ``conditions (16, feature)`` to ``parameters (member, 16, parameter)``;
-    ``trial`` takes ``parameters (member, row, parameter)``, ``uniform`` and ``normal``
-    ``(member, row, …)`` to ``values (member, row, value)`` and ``levels (member, row, level)``.
-    The numbers of rows are fixed: bytes must not depend on how many trials are asked for.
+    ``setting`` takes ``conditions (16, feature)`` to ``parameters (member, 16, number)``; ``trial``
+    takes ``parameters (member, row, number)``, ``uniform`` and ``normal`` ``(member, row, …)`` to
+    ``values (member, row, value)`` and ``levels (member, row, level)``. A mixture of several
+    components has ``parameters (member, 16, branch, number)``, of which a trial takes one branch,
+    and gives ``chances (member, 16, branch)``, accumulated. ``uniform`` and ``levels`` are missing
+    where there are none. The numbers of rows are fixed: bytes must not depend on how many trials
+    are asked for.
     """
-    generator, members = fit.generator, fit.folds.members
-    count = trial_rows(generator.layout.values)
+    form: Generator | Branches = fit.generator
+    if isinstance(fit.generator, Mixture):
+        form = Branches.of(fit.generator, fit.weights)
+    members, layout = fit.folds.members, fit.generator.layout
     module = tf.Module()
     module.weights = {name: tf.constant(value) for name, value in fit.weights.items()}
+    conditions = tf.TensorSpec((SETTING_ROWS, form.conditions), tf.float32, name="conditions")
 
-    def rows(width: int, name: str) -> tf.TensorSpec:
-        return tf.TensorSpec((members, count, width), tf.float32, name=name)
-
-    @tf.function(
-        input_signature=[
-            tf.TensorSpec((SETTING_ROWS, generator.conditions), tf.float32, name="conditions")
-        ],
-        autograph=False,
-    )
+    @tf.function(input_signature=[conditions], autograph=False)
     def setting(conditions: tf.Tensor) -> dict[str, tf.Tensor]:
         shared = tf.tile(conditions[None], (members, 1, 1))
-        return {"parameters": generator.setting_part(module.weights, shared)}
+        found = form.setting_part(module.weights, shared)
+        if not isinstance(form, Branches):
+            return {"parameters": found}
+        parameters, chances = found
+        if form.mixture.components == 1:
+            return {"parameters": parameters[:, :, 0]}
+        return {"parameters": parameters, "chances": chances}
 
     width = setting.get_concrete_function().structured_outputs["parameters"].shape[-1]
+    widths = {"parameters": width, "uniform": form.uniforms, "normal": form.normals}
+    count = trial_rows(layout.values)
+    given = {
+        name: tf.TensorSpec((members, count, width), tf.float32, name=name)
+        for name, width in widths.items()
+        if width
+    }
 
-    @tf.function(
-        input_signature=[
-            rows(width, "parameters"),
-            rows(max(generator.uniforms, 1), "uniform"),
-            rows(generator.normals, "normal"),
-        ],
-        autograph=False,
-    )
-    def trial(parameters: tf.Tensor, uniform: tf.Tensor, normal: tf.Tensor) -> dict[str, tf.Tensor]:
-        values, levels = generator.trial_part(module.weights, parameters, uniform, normal)
-        drawn = {"values": values}
-        if generator.layout.levels:
-            drawn["levels"] = levels
-        return drawn
+    @tf.function(input_signature=list(given.values()), autograph=False)
+    def trial(*arrays: tf.Tensor) -> dict[str, tf.Tensor]:
+        named, none = dict(zip(given, arrays, strict=True)), tf.zeros((members, count, 0))
+        values, levels = form.trial_part(
+            module.weights, *(named.get(name, none) for name in widths)
+        )
+        return {"values": values, "levels": levels} if layout.levels else {"values": values}
 
-    signatures = {"setting": setting, "trial": trial}
+    return _converted(module, {"setting": setting, "trial": trial})
+
+
+def _converted(module: tf.Module, signatures: dict[str, Any]) -> bytes:
+    """Convert functions to a LiteRT file."""
     with tempfile.TemporaryDirectory() as folder:
         try:
             tf.saved_model.save(module, folder, signatures=signatures)
@@ -76,5 +88,4 @@ def export(fit: Fit) -> bytes:
         converter = tf.lite.TFLiteConverter.from_saved_model(
             folder, signature_keys=list(signatures)
         )
-        converted = converter.convert()
-    return bytes(converted)
+        return bytes(converter.convert())

@@ -15,7 +15,8 @@ at its mean, which is exact for the features before it and close where regressio
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 import tensorflow as tf
@@ -46,7 +47,7 @@ class Mixture:
     width, depth
         Hidden units and hidden layers of the trunk.
     noise
-        Length of the residual's own noise vector.
+        Length of the residual's own noise vector; 0: there is no residual.
     processes
         Features whose prior mean is a Gaussian process, see `virtlab.gan.process`.
     """
@@ -173,6 +174,11 @@ class Mixture:
             lift[row, start : start + self.components * q : q] = 1
         return lift
 
+    def pruned(self, weights: Mapping[str, Floats]) -> Mixture:
+        """Without the residual, where it stayed at zero: most of a trial's arithmetic is its."""
+        idle = not any(weights[f"residual.1.{name}"].any() for name in "wb")
+        return replace(self, noise=0) if idle else self
+
     def split(self, parameters: tf.Tensor) -> dict[str, tf.Tensor]:
         """Name the pieces of `setting_part`'s rows and give them their shapes."""
         k, q = self.components, self.layout.features
@@ -293,21 +299,45 @@ class Mixture:
             ``(member, row, value)`` with atoms in place, and one-hot levels of the codes,
             ``(member, row, level)``.
         """
-        p, layout = self.split(parameters), self.layout
-        pick_uniform, level_uniform, *head_uniforms = tf.split(uniform, self._uniform_pieces, -1)
-        shock, own_noise, *head_normals = tf.split(normal, self._normal_pieces, -1)
-        pick = winner(p["pi"] + to_gumbel(pick_uniform), slope=slope)[..., None]
-        mean = tf.reduce_sum(pick * p["mean"], axis=2)
-        sigma = tf.reduce_sum(pick * p["sigma"], axis=2) * weights["spread.features"]
-        shock = sigma * shock
-        if layout.features > 1:
+        p, k, q = self.split(parameters), self.components, self.layout.features
+        pick = winner(p["pi"] + to_gumbel(uniform[..., :k]), slope=slope)[..., None]
+        shock = tf.reduce_sum(pick * p["sigma"], axis=2) * weights["spread.features"]
+        shock *= normal[..., :q]
+        if q > 1:
             shock = _accumulate(tf.reduce_sum(pick * p["regression"], axis=2), shock)
-        features = mean + shock
-        seen = tf.concat([p["summary"], features, own_noise], axis=-1)
-        features += dense(weights, "residual.1", leaky(dense(weights, "residual.0", seen)))
-        values = self._values(weights, p["summary"], features, head_uniforms, head_normals, slope)
-        values = tf.clip_by_value(values, -layout.reach, layout.reach)
+        features = tf.reduce_sum(pick * p["mean"], axis=2) + shock
         logits = tf.reduce_sum(pick * p["codes"], axis=2)
+        rest = uniform[..., k:], normal[..., q:]
+        return self.finished(weights, p["summary"], features, logits, *rest, slope=slope)
+
+    def finished(
+        self,
+        weights: Weights,
+        summary: tf.Tensor,
+        features: tf.Tensor,
+        logits: tf.Tensor,
+        uniform: tf.Tensor,
+        normal: tf.Tensor,
+        *,
+        slope: bool = False,
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Make trials of what the core drew: residual, heads, levels; see `trial_part`.
+
+        Parameters
+        ----------
+        summary, features, logits
+            Of the setting, and of the component: ``(member, row, …)``.
+        uniform, normal
+            The latents that the core left.
+        """
+        layout = self.layout
+        level_uniform, *head_uniforms = tf.split(uniform, self._uniform_pieces[1:], -1)
+        own_noise, *head_normals = tf.split(normal, self._normal_pieces[1:], -1)
+        if self.noise:
+            seen = tf.concat([summary, features, own_noise], axis=-1)
+            features += dense(weights, "residual.1", leaky(dense(weights, "residual.0", seen)))
+        values = self._values(weights, summary, features, head_uniforms, head_normals, slope)
+        values = tf.clip_by_value(values, -layout.reach, layout.reach)
         levels = draw_levels(logits, to_gumbel(level_uniform), layout, slope=slope)
         return apply_levels(values, levels, layout), levels
 

@@ -1,0 +1,138 @@
+"""A mixture in the form that is exported: its components as branches, ready to be drawn from.
+
+In training a trial picks its component by a one-hot sum, which gradients pass, and its noise
+goes feature by feature through the regressions. Here each component of a setting is a row of
+numbers, of which a trial takes one, by a single uniform number (`virtlab.runtime`); and the
+regressions are multiplied out once per setting, to the triangle ``L`` of ``features = mean + L z``,
+so that a trial is one product.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import tensorflow as tf
+
+from virtlab.gan.blocks import Floats
+from virtlab.gan.layers import Weights
+from virtlab.gan.mixture import Mixture
+
+
+@dataclass(frozen=True)
+class Branches:
+    """A fitted mixture; `of` makes it.
+
+    Parameters
+    ----------
+    mixture
+        Without its residual, where that stayed at zero.
+    """
+
+    mixture: Mixture
+
+    @classmethod
+    def of(cls, mixture: Mixture, weights: Mapping[str, Floats]) -> Branches:
+        """The branches of a mixture with these weights."""
+        return cls(mixture.pruned(weights))
+
+    @property
+    def conditions(self) -> int:
+        """Features of a condition."""
+        return self.mixture.conditions
+
+    @property
+    def uniforms(self) -> int:
+        """Uniform latents per trial, without the one that picks the branch."""
+        return self.mixture.uniforms - self.mixture.components
+
+    @property
+    def normals(self) -> int:
+        """Gaussian latents per trial."""
+        return self.mixture.normals
+
+    def setting_part(self, weights: Weights, conditions: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """What depends on the setting alone.
+
+        Parameters
+        ----------
+        conditions
+            ``(member, row, feature)``.
+
+        Returns
+        -------
+        parameters
+            Mean, triangle, logits of the codes, and summary of each component,
+            ``(member, row, component, number)``.
+        chances
+            Probabilities of the components, accumulated, ``(member, row, component)``.
+        """
+        mixture = self.mixture
+        p = mixture.split(mixture.setting_part(weights, conditions))
+        spread = weights["spread.features"][:, :, None]
+        pieces = [p["mean"], _triangle(p["regression"], p["sigma"] * spread), p["codes"]]
+        if self._summarised:
+            shape = tf.concat([tf.shape(p["mean"])[:3], tf.shape(p["summary"])[2:]], axis=0)
+            pieces.append(tf.broadcast_to(p["summary"][:, :, None], shape))
+        return tf.concat(pieces, axis=-1), tf.cumsum(tf.nn.softmax(p["pi"]), axis=-1)
+
+    def trial_part(
+        self, weights: Weights, parameters: tf.Tensor, uniform: tf.Tensor, normal: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Draw one trial per row.
+
+        Parameters
+        ----------
+        parameters
+            Those of the component that each trial is drawn from, ``(member, row, number)``.
+        uniform, normal
+            Latents, ``(member, row, uniforms)`` and ``(member, row, normals)``.
+
+        Returns
+        -------
+        values, levels
+            As `Mixture.trial_part`.
+        """
+        q, codes = self.mixture.layout.features, sum(self.mixture.layout.levels)
+        sizes = [q, q * (q + 1) // 2, codes]
+        mean, triangle, logits, summary = tf.split(
+            parameters, [*sizes, parameters.shape[-1] - sum(sizes)], axis=-1
+        )
+        features = mean + _times(triangle, normal[..., :q])
+        rest = uniform, normal[..., q:]
+        return self.mixture.finished(weights, summary, features, logits, *rest)
+
+    @property
+    def _summarised(self) -> bool:
+        """Whether something sees the setting's summary."""
+        return bool(self.mixture.noise or self.mixture.heads)
+
+
+def _triangle(regression: tf.Tensor, sigma: tf.Tensor) -> tf.Tensor:
+    """Multiply the regressions out: rows of ``(I - regression)^-1 diag(sigma)``, packed."""
+    size = sigma.shape[-1]
+    if size == 1:
+        return sigma
+    unit = np.eye(size, dtype=np.float32)
+    rows = [tf.broadcast_to(unit[0], tf.shape(sigma))]
+    for j, entries in enumerate(tf.split(regression, list(range(1, size)), axis=-1), start=1):
+        before = tf.stack(rows, axis=-2)
+        rows.append(unit[j] + tf.reduce_sum(entries[..., None] * before, axis=-2))
+    return tf.concat([(row * sigma)[..., : j + 1] for j, row in enumerate(rows)], axis=-1)
+
+
+def _times(triangle: tf.Tensor, normal: tf.Tensor) -> tf.Tensor:
+    """Packed triangles ``(member, row, entry)`` times vectors ``(member, row, feature)``.
+
+    Two products with constant matrices: the first repeats the vector for every entry, the second
+    sums up rows. On LiteRT this is several times as fast as a loop over rows or a full square.
+    """
+    size = normal.shape[-1]
+    if size == 1:
+        return triangle * normal
+    row, column = np.tril_indices(size)
+    entry = np.arange(len(row))
+    repeat, total = (np.zeros((size, len(row)), np.float32) for _ in range(2))
+    repeat[column, entry] = total[row, entry] = 1
+    return tf.tensordot(triangle * tf.tensordot(normal, repeat, 1), total.T, 1)
