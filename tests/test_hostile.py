@@ -164,7 +164,7 @@ def test_missing_replicates_do_not_hide_the_noise_floor():
     )
 
 
-def test_verdict_says_what_cannot_be_judged_and_praises_no_rival_of_a_constant():
+def test_verdict_says_what_cannot_be_judged_and_praises_no_baseline_of_a_constant():
     fit = SimpleNamespace(ended="all steps done", health=("healthy",))
     rest = {"floor": 0.0, "coverage_90": 0.9, "dispersion": 1.0}
     nan = float("nan")

@@ -1,7 +1,7 @@
 """Virtlab on the public benchmark, by seeds and by what each stage of training brings.
 
     python tests/benchmarks/quality.py OUT.json [--tasks bimodal,yield] [--real energy,concrete]
-        [--seeds 0,1,2] [--variants auto,likelihood,energy,always]
+        [--splits 0,1,2] [--seeds 0,1,2] [--variants auto,likelihood,energy,always]
 
 Needs the benchmark, `../shared/bench` beside the project (or --bench FOLDER). Trains in this
 process, simulates with the command, adds each result to OUT.json as it comes and skips what is
@@ -100,6 +100,7 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--tasks", default="bimodal,yield,tiny,slcp,spectrum,shower")
     parser.add_argument("--real", default="")
+    parser.add_argument("--splits", default="0,1,2")
     parser.add_argument("--seeds", default="0,1,2")
     parser.add_argument("--variants", default="auto")
     beside = Path(__file__).resolve().parents[3] / "shared" / "bench"
@@ -110,7 +111,12 @@ def main() -> None:
     sys.path.insert(0, str(args.bench))
     bench = importlib.import_module("run")
     jobs = [task for task in args.tasks.split(",") if task]
-    jobs += [f"{name}/{split}" for name in args.real.split(",") if name for split in range(3)]
+    jobs += [
+        f"{name}/{split}"
+        for name in args.real.split(",")
+        if name
+        for split in args.splits.split(",")
+    ]
     results = json.loads(args.out.read_text()) if args.out.exists() else {}
     for job in jobs:
         for variant in args.variants.split(","):

@@ -81,7 +81,7 @@ def made(task, known, what):
 @pytest.mark.parametrize("name", ["bimodal", "yield", "tiny", "slcp", "spectrum"])
 def test_scores_agree_with_the_truth(tasks, known, name):
     found = {
-        what: compare(made(tasks[name], known, what), rivals=()).measurements[0]
+        what: compare(made(tasks[name], known, what), baselines=()).measurements[0]
         for what in ("true", "marginal", "shifted", "collapsed")
     }
     true = found["true"]

@@ -1,11 +1,11 @@
-"""Rivals that are networks, on a law that they can learn."""
+"""Baselines that are networks, on a law that they can learn."""
 
 import numpy as np
 import pytest
 
+from virtlab.evaluation.baselines import LEARNERS
 from virtlab.evaluation.comparison import compare
 from virtlab.evaluation.learners import Lesson
-from virtlab.evaluation.rivals import LEARNERS
 from virtlab.trials import Measurement
 
 MEASUREMENTS = (
@@ -52,9 +52,9 @@ def test_a_second_fold_learns_anew(lesson):
 
 def test_the_energy_preset_learns_anew_and_is_judged_where_the_model_is(tiny, few_steps):
     with few_steps(likelihood=300):
-        found = compare(tiny, rivals=("energy preset",))
-    (rival,) = found.rivals
-    light = {s.measurement.name: s for s in rival.measurements}["light"]
+        found = compare(tiny, baselines=("energy preset",))
+    (baseline,) = found.baselines
+    light = {s.measurement.name: s for s in baseline.measurements}["light"]
     assert light.trials == 120
     assert light.floor < light.model.value < 0.8 * light.marginal.value
     assert 0.7 < light.coverage[8].value <= 1

@@ -51,18 +51,18 @@ def test_a_shifted_model_loses_to_simpler_ones_and_is_told_so(held_out):
 
 
 def test_nothing_simpler_beats_the_truth(held_out):
-    for rival in held_out["true"].comparison.rivals:
-        for name, gap in rival.behind.items():
-            assert gap.high > 0, (rival.name, name)
-        assert rival.joint_behind.value > 0
+    for baseline in held_out["true"].comparison.baselines:
+        for name, gap in baseline.behind.items():
+            assert gap.high > 0, (baseline.name, name)
+        assert baseline.joint_behind.value > 0
 
 
 def test_the_model_that_ignores_the_parameters_is_called_useless(held_out):
     assert "not clearly better than ignoring the parameters" in held_out["marginal"].headline
 
 
-def test_rivals_learn_from_other_folds_alone(kept_model, monkeypatch):
-    from virtlab.evaluation import learners, rivals
+def test_baselines_learn_from_other_folds_alone(kept_model, monkeypatch):
+    from virtlab.evaluation import baselines, learners
 
     seen = []
 
@@ -76,8 +76,8 @@ def test_rivals_learn_from_other_folds_alone(kept_model, monkeypatch):
 
         return spied
 
-    monkeypatch.setitem(rivals.LEARNERS, "nearest settings", spy)
-    evaluate(kept_model(), rivals=["nearest settings"])
+    monkeypatch.setitem(baselines.LEARNERS, "nearest settings", spy)
+    evaluate(kept_model(), baselines=["nearest settings"])
     assert len(seen) == 5
     assert all(learned and asked and not learned & asked for learned, asked in seen)
 
@@ -102,6 +102,6 @@ def test_missing_values_drop_out(kept_model):
     arrays = model.file.arrays("held_out.safetensors")
     arrays["seen/0"] = np.arange(200)[:, None] % 4 > 0
     model.file.arrays = lambda _name: arrays
-    found = scored(evaluate(model, rivals=["quantile forest"]))
+    found = scored(evaluate(model, baselines=["quantile forest"]))
     assert found.trials == 150
     assert found.model.value == pytest.approx(found.floor, rel=0.1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from virtlab.evaluation.audit import examine
+from virtlab.evaluation.baselines import BASELINES
 from virtlab.evaluation.evaluation import Evaluation, evaluate
-from virtlab.evaluation.rivals import BASELINES
 
 __all__ = ["BASELINES", "Evaluation", "evaluate", "examine"]

@@ -1,4 +1,4 @@
-"""What is judged: real trials, virtual ones at their settings, and what rivals may learn from."""
+"""What is judged: real and virtual trials at settings, and what baselines may learn from."""
 
 from __future__ import annotations
 

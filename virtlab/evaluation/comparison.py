@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from virtlab.domain import VERDICTS, verdicts
+from virtlab.evaluation.baselines import CHEAP, Baseline, judge_baselines
 from virtlab.evaluation.case import SEED, Case, held_out_case, new_case
 from virtlab.evaluation.collecting import Collected
 from virtlab.evaluation.compared import Compared
@@ -17,7 +18,6 @@ from virtlab.evaluation.correlation import Correlation, find_correlations
 from virtlab.evaluation.fidelity import Fidelity, compare_clouds
 from virtlab.evaluation.heldout import read_held_out
 from virtlab.evaluation.joint import CollectedJoint, Joint
-from virtlab.evaluation.rivals import CHEAP, Rival, judge_rivals
 from virtlab.evaluation.scoring import Scored, score
 from virtlab.evaluation.two_sample import TwoSample, tell_apart
 from virtlab.evaluation.usefulness import Usefulness, find_usefulness
@@ -52,7 +52,7 @@ class Comparison:
     known
         New settings that the model was trained on.
     learned_from
-        How many of the training trials rivals could learn from; 0: none are kept.
+        How many of the training trials baselines could learn from; 0: none are kept.
     measurements
         One `Scored` each.
     joint
@@ -65,7 +65,7 @@ class Comparison:
         Of real and virtual trials.
     usefulness
         Of virtual trials as training data.
-    rivals
+    baselines
         Simpler models.
     """
 
@@ -85,7 +85,7 @@ class Comparison:
     fidelity: dict[str, Fidelity]
     correlations: list[Correlation]
     usefulness: list[Usefulness]
-    rivals: list[Rival]
+    baselines: list[Baseline]
 
     @property
     def region_counts(self) -> dict[str, int]:
@@ -97,7 +97,7 @@ def compare(
     model: Model,
     trials: xr.Dataset | None = None,
     report: Callable[[float], None] | None = None,
-    rivals: Sequence[str] = CHEAP,
+    baselines: Sequence[str] = CHEAP,
 ) -> Comparison:
     """Hold virtual trials against new ones, or against the held-out ones of the model file.
 
@@ -128,9 +128,9 @@ def compare(
     tell(0.5)
     useful = find_usefulness(case, measurements, compared, seed=SEED)
     tell(0.6)
-    found = judge_rivals(
+    found = judge_baselines(
         case,
-        rivals,
+        baselines,
         measurements,
         compared,
         joint,
@@ -156,7 +156,7 @@ def compare(
         fidelity=fidelity,
         correlations=find_correlations(list(compared.values()), seed=SEED),
         usefulness=useful,
-        rivals=found,
+        baselines=found,
     )
 
 

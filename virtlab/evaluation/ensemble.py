@@ -1,4 +1,4 @@
-"""The `energy` preset as a rival: the same generator, trained without a critic."""
+"""The `energy` preset as a baseline: the same generator, trained without a critic."""
 
 from __future__ import annotations
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from virtlab.errors import DataError, ModelFileError
 from virtlab.evaluation.audit import MEMORISES, SOME, Audit, audit
+from virtlab.evaluation.baselines import CHEAP
 from virtlab.evaluation.comparison import Comparison, compare
 from virtlab.evaluation.heldout import is_kept, read_held_out
 from virtlab.evaluation.matching import match_trials, where_from
-from virtlab.evaluation.rivals import CHEAP
 from virtlab.evaluation.sensitivity import Sensitivity, sense
 from virtlab.evaluation.tables import aligned, as_number, as_share, comparison_dict, score_table
 from virtlab.evaluation.wording import headline, in_words
@@ -122,7 +122,7 @@ def evaluate(
     trials: xr.Dataset | None = None,
     report: Callable[[float], None] | None = None,
     *,
-    rivals: Sequence[str] = CHEAP,
+    baselines: Sequence[str] = CHEAP,
 ) -> Evaluation:
     """Say how far a model can be trusted.
 
@@ -137,8 +137,8 @@ def evaluate(
         being private or old, what it says of settings that were held out in training.
     report
         Called with the fraction done.
-    rivals
-        Simpler models to compare with, of `virtlab.evaluation.rivals.LEARNERS`.
+    baselines
+        Simpler models to compare with, of `virtlab.evaluation.baselines.LEARNERS`.
 
     Raises
     ------
@@ -165,9 +165,9 @@ def evaluate(
                 "on them would flatter it: name an experiment.toml with other trials, or leave "
                 "--data away to see the scores on held-out settings"
             )
-        comparison = compare(model, trials, told, rivals)
+        comparison = compare(model, trials, told, baselines)
     elif is_kept(model):
-        comparison = compare(model, None, told, rivals)
+        comparison = compare(model, None, told, baselines)
     looked = _audit(model, trials)
     has_generator = GENERATOR in model.manifest.get("members", {})
     sensed = sense(model) if has_generator else None

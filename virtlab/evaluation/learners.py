@@ -1,6 +1,6 @@
 """The simpler models: what they learn from, and how each does it.
 
-A learner is a function of a `Lesson`, a random generator, and a memory that it may use from fold
+A learner is a function of a `Lesson`, a random generator, and a cache that it may use from fold
 to fold; what it returns draws at conditions ``(setting, feature)``: ``(setting, draw, value)``.
 """
 
@@ -17,8 +17,8 @@ from virtlab.evaluation.matching import Array, Matched
 from virtlab.trials import Measurement
 
 Draw = Callable[[Array, int], Array]
-Memory = dict[str, Any]
-Learner = Callable[["Lesson", np.random.Generator, Memory], Draw]
+Cache = dict[str, Any]
+Learner = Callable[["Lesson", np.random.Generator, Cache], Draw]
 
 TREES, LEAF = 60, 5
 TUNED, KNOWN = 250, 1_000  # trials that a process finds its length scales from, and predicts from
@@ -88,7 +88,7 @@ def _without_gaps(conditions: Array, values: Array) -> Array:
     return filled
 
 
-def nearest_settings(lesson: Lesson, rng: np.random.Generator, _memory: Memory) -> Draw:
+def nearest_settings(lesson: Lesson, rng: np.random.Generator, _cache: Cache) -> Draw:
     """Resample the trials of the nearest settings: as many as the root of all trials."""
     near = nearest_rows(lesson)
 
@@ -116,7 +116,7 @@ def nearest_rows(lesson: Lesson) -> Callable[[Array], NDArray[np.int64]]:
     return near
 
 
-def quantile_forest(lesson: Lesson, rng: np.random.Generator, _memory: Memory) -> Draw:
+def quantile_forest(lesson: Lesson, rng: np.random.Generator, _cache: Cache) -> Draw:
     """Resample the leaves of a random forest (Meinshausen 2006): whole trials, jointly."""
     from sklearn.ensemble import RandomForestRegressor
 
@@ -148,7 +148,7 @@ def quantile_forest(lesson: Lesson, rng: np.random.Generator, _memory: Memory) -
     return draw
 
 
-def gaussian_process(lesson: Lesson, rng: np.random.Generator, memory: Memory) -> Draw:
+def gaussian_process(lesson: Lesson, rng: np.random.Generator, cache: Cache) -> Draw:
     """A process with one length scale per feature for each measurement (scikit-learn).
 
     Length scales are found once, on the first fold's trials, which favours it a little. A wide
@@ -157,7 +157,7 @@ def gaussian_process(lesson: Lesson, rng: np.random.Generator, memory: Memory) -
     size = len(lesson.values)
     rows = rng.permutation(size)[:KNOWN]
     parts = [
-        _process(measurement, lesson.conditions[rows], lesson.values[rows, here], rng, memory)
+        _process(measurement, lesson.conditions[rows], lesson.values[rows, here], rng, cache)
         for measurement, here in lesson.slices
     ]
 
@@ -172,14 +172,14 @@ def _process(
     conditions: Array,
     values: Array,
     rng: np.random.Generator,
-    memory: Memory,
+    cache: Cache,
 ) -> Draw:
     """One measurement's process."""
     from sklearn.gaussian_process import GaussianProcessRegressor
 
     scores, turn, center = _components(values)
     rest = values - center - scores @ turn.T
-    kernel = _tuned(measurement.name, conditions[:TUNED], scores[:TUNED], memory)
+    kernel = _tuned(measurement.name, conditions[:TUNED], scores[:TUNED], cache)
     process = GaussianProcessRegressor(kernel, optimizer=None, normalize_y=True)
     process.fit(conditions, scores)
 
@@ -198,7 +198,7 @@ def _process(
     return draw
 
 
-def _tuned(name: str, conditions: Array, scores: Array, memory: Memory):  # type: ignore[no-untyped-def]
+def _tuned(name: str, conditions: Array, scores: Array, cache: Cache):  # type: ignore[no-untyped-def]
     """A kernel of the highest marginal likelihood, remembered from the first fold."""
     import warnings
 
@@ -209,13 +209,13 @@ def _tuned(name: str, conditions: Array, scores: Array, memory: Memory):  # type
     scale = np.full(conditions.shape[1], 2.0)
     start = ConstantKernel(1.0, (1e-2, 1e2)) * Matern(scale, (0.1, 1e3), nu=2.5)
     kernel = start + WhiteKernel(0.1, (1e-5, 1e1))
-    if name not in memory:
+    if name not in cache:
         with warnings.catch_warnings():
             # An irrelevant parameter's length scale ends at its bound, where it belongs.
             warnings.simplefilter("ignore", ConvergenceWarning)
             found = GaussianProcessRegressor(kernel, normalize_y=True).fit(conditions, scores)
-        memory[name] = found.kernel_.theta
-    return kernel.clone_with_theta(memory[name])
+        cache[name] = found.kernel_.theta
+    return kernel.clone_with_theta(cache[name])
 
 
 def _categories(shares: Array, draws: int, high: float, rng: np.random.Generator) -> Array:

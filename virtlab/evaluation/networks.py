@@ -1,4 +1,4 @@
-"""Rivals that are networks: a conditional variational autoencoder, and a plain one.
+"""Baselines that are networks: a conditional variational autoencoder, and a plain one.
 
 They import TensorFlow, and take seconds for each fold: they are asked for by name.
 """
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from virtlab.evaluation.learners import Draw, Lesson, Memory, nearest_rows
+from virtlab.evaluation.learners import Cache, Draw, Lesson, nearest_rows
 from virtlab.evaluation.matching import Array
 
 if TYPE_CHECKING:  # TensorFlow takes seconds to import
@@ -21,12 +21,12 @@ MOST_LATENTS = 8
 FAINT = 0.1  # of the largest spread: values of a signal that vary less count no more
 
 
-def conditional_vae(lesson: Lesson, rng: np.random.Generator, memory: Memory) -> Draw:
+def conditional_vae(lesson: Lesson, rng: np.random.Generator, cache: Cache) -> Draw:
     """Decode latents from the prior at the condition, and add the decoder's noise."""
     center, scale = _standard(lesson)
     standard = ((lesson.values - center) / scale).astype(np.float32)
     latents = min(MOST_LATENTS, standard.shape[1] + 1)
-    trained = _trained(lesson, standard, latents, rng, memory, variational=True)
+    trained = _trained(lesson, standard, latents, rng, cache, variational=True)
 
     def draw(conditions: Array, draws: int) -> Array:
         places = np.repeat(conditions, draws, axis=0).astype(np.float32)
@@ -38,12 +38,12 @@ def conditional_vae(lesson: Lesson, rng: np.random.Generator, memory: Memory) ->
     return draw
 
 
-def latent_resampling(lesson: Lesson, rng: np.random.Generator, memory: Memory) -> Draw:
+def latent_resampling(lesson: Lesson, rng: np.random.Generator, cache: Cache) -> Draw:
     """Decode latents of trials at the nearest settings, blurred by how far these lie apart."""
     center, scale = _standard(lesson)
     standard = ((lesson.values - center) / scale).astype(np.float32)
     latents = min(MOST_LATENTS, max(1, standard.shape[1] // 2))
-    trained = _trained(lesson, standard, latents, rng, memory, variational=False)
+    trained = _trained(lesson, standard, latents, rng, cache, variational=False)
     codes = trained.encode(standard)
     nowhere = np.zeros((len(codes), 0), np.float32)
     rest = standard - trained.decode(nowhere, codes)[0]
@@ -69,7 +69,7 @@ def _trained(
     standard: NDArray[np.float32],
     latents: int,
     rng: np.random.Generator,
-    memory: Memory,
+    cache: Cache,
     *,
     variational: bool,
 ) -> Autoencoder:
@@ -77,12 +77,12 @@ def _trained(
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from virtlab.gan.autoencoders import Autoencoder
 
-    if "autoencoder" not in memory:
+    if "autoencoder" not in cache:
         features = lesson.conditions.shape[1]
-        memory["autoencoder"] = Autoencoder(
+        cache["autoencoder"] = Autoencoder(
             features, standard.shape[1], latents=latents, variational=variational
         )
-    trained: Autoencoder = memory["autoencoder"]
+    trained: Autoencoder = cache["autoencoder"]
     trained.fit(lesson.conditions.astype(np.float32), standard, int(rng.integers(2**31)))
     return trained
 

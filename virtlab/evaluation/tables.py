@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from virtlab.evaluation.baselines import Baseline, coverage_90
 from virtlab.evaluation.comparison import Comparison
 from virtlab.evaluation.joint import Joint
-from virtlab.evaluation.rivals import Rival, coverage_90
 from virtlab.evaluation.scoring import LEVELS, Scored
 from virtlab.evaluation.two_sample import TwoSample
 
@@ -16,14 +16,14 @@ LEVEL_NAMES = tuple(f"{level:.0%}".rstrip("%") for level in LEVELS)
 
 
 def score_table(comparison: Comparison) -> list[str]:
-    """Scores of the model beside floor, rivals and marginal, a line per measurement."""
-    names = [rival.name for rival in comparison.rivals]
+    """Scores of the model beside floor, baselines and marginal, a line per measurement."""
+    names = [baseline.name for baseline in comparison.baselines]
     rows: list[tuple[str, ...]] = [
         ("measurement", "unit", "model", "", "floor", *names, "marginal", "90 % held")
     ]
     for place, scored in enumerate(comparison.measurements):
         interval = f"[{as_number(scored.model.low)}, {as_number(scored.model.high)}]"
-        others = [rival.measurements[place].model.value for rival in comparison.rivals]
+        others = [baseline.measurements[place].model.value for baseline in comparison.baselines]
         cells = [as_number(scored.model.value), interval, as_number(scored.floor)]
         cells += [as_number(value) for value in (*others, scored.marginal.value)]
         held = as_share(coverage_90(scored))
@@ -68,8 +68,8 @@ def comparison_dict(comparison: Comparison) -> dict[str, Any]:
         "correlations": [asdict(found) for found in comparison.correlations],
         "usefulness": [asdict(found) for found in comparison.usefulness],
         "measurements": {s.measurement.name: _scored_dict(s) for s in comparison.measurements},
-        "rivals": {rival.name: _rival_dict(rival) for rival in comparison.rivals},
-        "rivals_learned_from": comparison.learned_from,
+        "baselines": {baseline.name: _baseline_dict(baseline) for baseline in comparison.baselines},
+        "baselines_learned_from": comparison.learned_from,
         "by_setting": _by_setting(comparison),
     }
 
@@ -85,14 +85,14 @@ def _by_setting(comparison: Comparison) -> dict[str, Any]:
     }
 
 
-def _rival_dict(rival: Rival) -> dict[str, Any]:
+def _baseline_dict(baseline: Baseline) -> dict[str, Any]:
     return {
-        "seconds": rival.seconds,
-        "two_sample": _apart_dict(rival.two_sample),
-        "joint": _joint_dict(rival.joint),
-        "joint_behind": asdict(rival.joint_behind),
-        "behind": {name: asdict(found) for name, found in rival.behind.items()},
-        "measurements": {s.measurement.name: _scored_dict(s) for s in rival.measurements},
+        "seconds": baseline.seconds,
+        "two_sample": _apart_dict(baseline.two_sample),
+        "joint": _joint_dict(baseline.joint),
+        "joint_behind": asdict(baseline.joint_behind),
+        "behind": {name: asdict(found) for name, found in baseline.behind.items()},
+        "measurements": {s.measurement.name: _scored_dict(s) for s in baseline.measurements},
     }
 
 

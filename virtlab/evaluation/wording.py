@@ -6,8 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from virtlab.evaluation.baselines import Baseline
 from virtlab.evaluation.comparison import Comparison
-from virtlab.evaluation.rivals import Rival
 from virtlab.evaluation.scoring import LEVELS, Scored
 from virtlab.evaluation.usefulness import Usefulness
 from virtlab.scores import without_floor
@@ -28,24 +28,24 @@ def headline(held_out: Mapping[str, Mapping[str, Any]], comparison: Comparison |
     held_out
         The model file's scores, by measurement.
     """
-    if comparison is not None and comparison.rivals:
+    if comparison is not None and comparison.baselines:
         return _ranked(comparison) + _reservation(held_out, comparison)
     if comparison is None:
-        where, rivals = "on held-out settings", "simpler models"
+        where, baselines = "on held-out settings", "simpler models"
         good = {
             name: found["model"] < min(found["marginal"], found["nearest"])
             for name, found in held_out.items()
         }
         bad = "a simpler model does as well"
     else:
-        where, rivals = _where(comparison), "ignoring the parameters"
+        where, baselines = _where(comparison), "ignoring the parameters"
         good = {s.measurement.name: _wins(s) for s in comparison.measurements}
         bad = "it is not clearly better"
     better = [name for name, wins in good.items() if wins]
     worse = [name for name, wins in good.items() if not wins]
     if not better:
         return f"For {_listed(worse, 'measurement')}, {bad} {where}: do not rely on the model."
-    said = f"The model does better than {rivals} {where}"
+    said = f"The model does better than {baselines} {where}"
     if worse:
         said += f" for {_named(better)}; {bad} for {_named(worse)}."
     else:
@@ -62,7 +62,7 @@ def _ranked(comparison: Comparison) -> str:
     by_standing: dict[str, list[str]] = {}
     for scored in comparison.measurements:
         if scored.trials:
-            standing = "lost" if not _wins(scored) else _standing(scored, comparison.rivals)[0]
+            standing = "lost" if not _wins(scored) else _standing(scored, comparison.baselines)[0]
             by_standing.setdefault(standing, []).append(scored.measurement.name)
     where = _where(comparison)
     every = len(by_standing) == 1
@@ -83,10 +83,10 @@ def _ranked(comparison: Comparison) -> str:
     return text[:1].upper() + text[1:] + "."
 
 
-def _standing(scored: Scored, rivals: Sequence[Rival]) -> tuple[str, Rival]:
-    """Whether the model is best, level with a rival, or beaten; and the best rival."""
+def _standing(scored: Scored, baselines: Sequence[Baseline]) -> tuple[str, Baseline]:
+    """Whether the model is best, level with a baseline, or beaten; and the best baseline."""
     name = scored.measurement.name
-    first = min(rivals, key=lambda rival: rival.behind[name].value)
+    first = min(baselines, key=lambda baseline: baseline.behind[name].value)
     gap = first.behind[name]
     low, high = (gap.value if math.isnan(end) else end for end in (gap.low, gap.high))
     if high < 0:
@@ -126,7 +126,7 @@ def in_words(manifest: Mapping[str, Any], comparison: Comparison | None) -> list
 
 
 def _of_trials(comparison: Comparison) -> list[str]:
-    said = _against_rivals(comparison, best=False)
+    said = _against_baselines(comparison, best=False)
     for scored in comparison.measurements:
         said += _of_measurement(scored, comparison)
     apart = comparison.two_sample
@@ -148,13 +148,13 @@ def _of_trials(comparison: Comparison) -> list[str]:
             f"{comparison.known:,} of {comparison.settings:,} settings are among those the model "
             "was trained on: scores there say nothing of new settings"
         )
-    if comparison.learned_from and not comparison.rivals:
+    if comparison.learned_from and not comparison.baselines:
         said.append("no simpler model was compared with")
     elif not comparison.learned_from:
         said.append(
             "the model file keeps no trials, so that simpler models could not be compared with"
         )
-    said += _against_rivals(comparison, best=True)
+    said += _against_baselines(comparison, best=True)
     return said + [_of_usefulness(found) for found in comparison.usefulness]
 
 
@@ -178,40 +178,40 @@ def _of_usefulness(found: Usefulness) -> str:
     return text + "; they hold no information that the training trials do not"
 
 
-def _against_rivals(comparison: Comparison, *, best: bool) -> list[str]:
+def _against_baselines(comparison: Comparison, *, best: bool) -> list[str]:
     """Which simpler model comes closest, and what to do about it."""
-    if not comparison.rivals:
+    if not comparison.baselines:
         return []
     return [
-        _against_rival(scored, comparison)
+        _against_baseline(scored, comparison)
         for scored in comparison.measurements
-        if scored.trials and (_standing(scored, comparison.rivals)[0] == "best") is best
+        if scored.trials and (_standing(scored, comparison.baselines)[0] == "best") is best
     ]
 
 
-def _against_rival(scored: Scored, comparison: Comparison) -> str:
+def _against_baseline(scored: Scored, comparison: Comparison) -> str:
     name = scored.measurement.name
-    standing, rival = _standing(scored, comparison.rivals)
+    standing, baseline = _standing(scored, comparison.baselines)
     unit = _unit(scored)
-    gap, own = rival.behind[name], scored.model.value
+    gap, own = baseline.behind[name], scored.model.value
     share = f"{abs(gap.value) / own:.0%}" if own > 0 else f"{abs(gap.value):.3g}{unit}"
     interval = (
         "" if math.isnan(gap.low) else f", 90 % interval {gap.low:.3g} to {gap.high:.3g}{unit}"
     )
-    score = f"{rival.measurements[_place(scored, comparison)].model.value:.4g} against {own:.4g}"
+    score = f"{baseline.measurements[_place(scored, comparison)].model.value:.4g} against {own:.4g}"
     if standing == "beaten":
         return (
-            f"{name}: {rival.name} does better: use it; the model is {share} behind "
+            f"{name}: {baseline.name} does better: use it; the model is {share} behind "
             f"({score}{unit}{interval})"
         )
     if standing == "level":
         side = "ahead" if gap.value > 0 else "behind"
         return (
-            f"{name}: {rival.name} does as well and is simpler: use it; the model is {share} "
+            f"{name}: {baseline.name} does as well and is simpler: use it; the model is {share} "
             f"{side} ({score}{unit}{interval})"
         )
     return (
-        f"{name}: the model is best; next comes {rival.name}, {share} behind "
+        f"{name}: the model is best; next comes {baseline.name}, {share} behind "
         f"({score}{unit}{interval})"
     )
 

@@ -1,4 +1,4 @@
-"""Small autoencoders, as rivals to judge a model by: textbook sizes, nothing tuned to the lab.
+"""Small autoencoders, as baselines to judge a model by: textbook sizes, nothing tuned to the lab.
 
 The variational one is conditional (Kingma & Welling 2014; Sohn et al. 2015); the plain one knows
 no conditions: who uses it resamples its latents. Both stop early on trials held out for that.

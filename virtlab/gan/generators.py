@@ -12,9 +12,9 @@ import tensorflow as tf
 
 from virtlab.gan.blocks import Floats, Layout, Part
 from virtlab.gan.convolutions import Space, convolve, flatten, init_convolution, taps_of, upsample
+from virtlab.gan.draws import apply_levels, draw_levels, to_gumbel
 from virtlab.gan.encoders import SHORT, encoder_of
 from virtlab.gan.layers import Weights, dense, init_dense, leaky
-from virtlab.gan.mixture import apply_levels, draw_levels, to_gumbel
 
 
 class Generator(Protocol):

@@ -18,8 +18,8 @@ from virtlab.report.drivers import make_drivers
 from virtlab.report.figures import draw_domain, draw_history
 from virtlab.report.sections import Figure, format_interval, make_figure, make_sections
 from virtlab.report.together import (
+    baseline_table,
     fidelity_table,
-    rival_table,
     together_figures,
     usefulness_table,
     worst_table,
@@ -54,7 +54,7 @@ def contents(evaluation: Evaluation) -> dict[str, Any]:
         "history": _history(manifest),
         "domain": _domain(manifest, comparison),
         "domain_figure": None if comparison is None else make_figure(draw_domain(comparison), ""),
-        "rivals": rival_table(comparison),
+        "baselines": baseline_table(comparison),
         "together": together_figures(comparison),
         "together_tables": [
             table

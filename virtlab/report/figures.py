@@ -63,10 +63,10 @@ def score_rows(found: Mapping[str, Any]) -> list[tuple[str, float, float, float,
 
 
 def new_score_rows(
-    scored: Scored, rivals: Mapping[str, Estimate]
+    scored: Scored, baselines: Mapping[str, Estimate]
 ) -> list[tuple[str, float, float, float, str]]:
     """Rows of the scores on the trials judged, of the model and of simpler ones by name."""
-    others = [(name, e.value, e.low, e.high, SIMPLE) for name, e in rivals.items()]
+    others = [(name, e.value, e.low, e.high, SIMPLE) for name, e in baselines.items()]
     others.sort(key=lambda row: row[1])
     floor = [("replicate floor", scored.floor, np.nan, np.nan, FLOOR)]
     model, marginal = scored.model, scored.marginal

@@ -78,7 +78,7 @@ def evaluate_to_report(
     def told(part: float) -> None:
         tell(Progress("evaluating", 0.1 + 0.8 * part))
 
-    found = evaluate(loaded, trials, told, rivals=BASELINES[baselines])
+    found = evaluate(loaded, trials, told, baselines=BASELINES[baselines])
     if output is not None:
         tell(Progress("writing", 0.9, message=output.name))
         write_report(found, output, force=force)

@@ -71,13 +71,13 @@ def _section(
     figures: list[Figure] = []
     if comparison is not None and new is not None and new.trials:
         which = "Held-out trials" if comparison.held_out else "New trials"
-        rivals = {
-            rival.name: found.model
-            for rival in comparison.rivals
-            for found in rival.measurements
+        baselines = {
+            baseline.name: found.model
+            for baseline in comparison.baselines
+            for found in baseline.measurements
             if found.measurement.name == name
         }
-        on_new = draw_scores(new_score_rows(new, rivals), what)
+        on_new = draw_scores(new_score_rows(new, baselines), what)
         figures.append(make_figure(on_new, f"{which}; bars: 90 % intervals."))
     if comparison is None or not comparison.held_out:
         held_out = draw_scores(score_rows(held), what)

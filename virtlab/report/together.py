@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from virtlab.evaluation.baselines import coverage_90
 from virtlab.evaluation.comparison import Comparison
 from virtlab.evaluation.correlation import Correlation
 from virtlab.evaluation.estimates import Estimate
-from virtlab.evaluation.rivals import coverage_90
 from virtlab.evaluation.scoring import LEVELS, Scored
 from virtlab.evaluation.usefulness import Usefulness
 from virtlab.report.drawing import FAINT, REAL, VIRTUAL, draw_svg, name_axes, short
@@ -32,9 +32,9 @@ class Table:
     note: str = ""
 
 
-def rival_table(comparison: Comparison | None) -> Table | None:
+def baseline_table(comparison: Comparison | None) -> Table | None:
     """The model and simpler ones, judged alike; None where there are none to compare with."""
-    if comparison is None or not comparison.rivals:
+    if comparison is None or not comparison.baselines:
         return None
     shown = comparison.measurements[:MOST_COLUMNS]
     joint = len(comparison.measurements) > 1
@@ -42,7 +42,7 @@ def rival_table(comparison: Comparison | None) -> Table | None:
     table = Table(
         f"The model beside simpler ones, on {_trials(comparison)}; lower is better",
         [*heads, "told from real (AUC)", "90 % held", "seconds"],
-        note=_rival_note(comparison),
+        note=_baseline_note(comparison),
     )
 
     def row(
@@ -66,15 +66,15 @@ def rival_table(comparison: Comparison | None) -> Table | None:
     table.rows.append(
         row("this model", [s.model for s in shown], comparison.joint.score, apart, own, "")
     )
-    for rival in sorted(comparison.rivals, key=lambda each: each.joint.score.value):
+    for baseline in sorted(comparison.baselines, key=lambda each: each.joint.score.value):
         table.rows.append(
             row(
-                rival.name,
-                [s.model for s in rival.measurements[:MOST_COLUMNS]],
-                rival.joint.score,
-                rival.two_sample.auc,
-                rival.measurements,
-                f"{rival.seconds:.1f}",
+                baseline.name,
+                [s.model for s in baseline.measurements[:MOST_COLUMNS]],
+                baseline.joint.score,
+                baseline.two_sample.auc,
+                baseline.measurements,
+                f"{baseline.seconds:.1f}",
             )
         )
     ceiling = [f"{s.marginal.value:.4g}" for s in shown]
@@ -102,7 +102,7 @@ def _trials(comparison: Comparison) -> str:
     return f"{comparison.trials:,} {kind} trials at {comparison.settings:,} settings"
 
 
-def _rival_note(comparison: Comparison) -> str:
+def _baseline_note(comparison: Comparison) -> str:
     same = (
         "Each simpler model learned from the same folds as the members that judge a setting"
         if comparison.held_out
@@ -112,7 +112,7 @@ def _rival_note(comparison: Comparison) -> str:
         f"{same}: {comparison.learned_from:,} trials in all. In brackets: 90 % intervals, from "
         "settings drawn anew. All together: every measurement in units of its spread."
     )
-    aucs = [r.two_sample.auc.value for r in comparison.rivals if r.two_sample.auc is not None]
+    aucs = [r.two_sample.auc.value for r in comparison.baselines if r.two_sample.auc is not None]
     if min(aucs, default=1.0) < CONFUSED:
         said += (
             " An AUC well below 0.5 is of models that repeat real trials: the classifier has met "

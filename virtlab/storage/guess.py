@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
 
 from virtlab.errors import DataError
 from virtlab.storage.axes import fitting, is_monotonic, own_axes
+from virtlab.storage.guessed import Guess, named_in
 from virtlab.storage.survey import Series, Survey
 from virtlab.storage.tree import every
 from virtlab.storage.varying import Single, group_family, in_names_of, varying_between
@@ -19,43 +20,6 @@ FEWEST = 10
 """Trials below which nothing can be learnt."""
 _MOST_LISTED = 100
 _BOOKKEEPING = re.compile(r"(?i)indices|unit|version|extension|offset$|grid|npoints|rank|@axis")
-
-
-@dataclass
-class Guess:
-    """What the starter will say.
-
-    Parameters
-    ----------
-    reader, groups, grid
-        As in ``[data]``; `grid` holds the paths of its parameters.
-    parameters, measurements
-        In the order of the file. A `Single` is one value per file or group.
-    axes
-        Measurement's path to one axis per own dim, None where none was found.
-    curved
-        Measurement's path to coordinates that span all its own dims.
-    trial_dims
-        Measurement's path to its trial axis, where that is not the first.
-    parity
-        Whether even and odd rows differ, as if two states were prepared in turn.
-    notes
-        Comments for ``[data]``.
-    left_out
-        Path to why it was left out.
-    """
-
-    reader: str = "table"
-    groups: str = ""
-    grid: list[str] = field(default_factory=list)
-    parameters: list[Series | Single] = field(default_factory=list)
-    measurements: list[Series | Single] = field(default_factory=list)
-    axes: dict[str, list[Series | None]] = field(default_factory=dict)
-    curved: dict[str, list[Series]] = field(default_factory=dict)
-    trial_dims: dict[str, int] = field(default_factory=dict)
-    parity: bool = False
-    notes: list[str] = field(default_factory=list)
-    left_out: dict[str, str] = field(default_factory=dict)
 
 
 def guess(surveys: Sequence[Survey]) -> Guess:
@@ -150,12 +114,6 @@ def _from_signal(survey: Survey) -> Guess | None:
                 found.left_out[each.path] = f"shape {each.shape}, as many rows"
         return found
     return None
-
-
-def named_in(found: Guess) -> set[str]:
-    """Collect the paths that a guess uses."""
-    axes = [axis for own in found.axes.values() for axis in own if axis is not None]
-    return {each.path for each in [*found.parameters, *found.measurements, *axes]}
 
 
 def _scanned(shape: tuple[int, ...], axes: Sequence[Series | None]) -> int:
@@ -400,14 +358,3 @@ def _note_missing(found: Guess, surveys: Sequence[Survey]) -> None:
         if len(shapes) > 1:
             listed = " and ".join(map(str, list(shapes.values())[:3]))
             found.notes.append(f"{each.path} has different shapes: {listed}; split the files")
-
-
-def without_row_numbers(found: Guess) -> Guess:
-    """Leave out parameters that only number the rows, or the groups, where others remain."""
-    numbered = [each for each in found.parameters if each.numbered and not each.units]
-    if found.reader == "files" or len(numbered) == len(found.parameters) or found.grid:
-        return found
-    kept = [each for each in found.parameters if not any(each is other for other in numbered)]
-    what = "rows" if found.reader == "table" else "groups"
-    told = {each.path: f"it only numbers the {what}" for each in numbered}
-    return replace(found, parameters=kept, left_out=found.left_out | told)

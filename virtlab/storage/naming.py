@@ -11,7 +11,7 @@ from virtlab.config.tables import RESERVED
 from virtlab.errors import DataError
 
 if TYPE_CHECKING:
-    from virtlab.storage.guess import Guess
+    from virtlab.storage.guessed import Guess
     from virtlab.storage.survey import Series
     from virtlab.storage.varying import Single
 

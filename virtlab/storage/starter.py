@@ -20,7 +20,7 @@ from virtlab.storage.naming import Names, quoted
 from virtlab.storage.units import ARBITRARY, DIMENSIONLESS, is_unit
 
 if TYPE_CHECKING:
-    from virtlab.storage.guess import Guess
+    from virtlab.storage.guessed import Guess
     from virtlab.storage.survey import Series
     from virtlab.storage.varying import Single
 
@@ -56,7 +56,8 @@ def starter(paths: Sequence[Path], name: str | None = None, *, folder: Path | No
     ConfigError
         No file was given.
     """
-    from virtlab.storage.guess import guess, without_row_numbers
+    from virtlab.storage.guess import guess
+    from virtlab.storage.guessed import without_row_numbers
     from virtlab.storage.probe import probed
     from virtlab.storage.survey import survey
 

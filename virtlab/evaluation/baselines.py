@@ -1,6 +1,6 @@
 """Simpler models, judged as the model is: same trials, same folds, same scores.
 
-A rival that has nothing to learn from on some fold, or fails there, is left out and named.
+A baseline that has nothing to learn from on some fold, or fails there, is left out and named.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from virtlab.evaluation.ensemble import NAME, draw_energy_preset
 from virtlab.evaluation.estimates import Estimate, estimate_mean
 from virtlab.evaluation.joint import CollectedJoint, Joint
 from virtlab.evaluation.learners import (
+    Cache,
     Learner,
     Lesson,
-    Memory,
     gaussian_process,
     nearest_settings,
     quantile_forest,
@@ -53,7 +53,7 @@ LEARNERS: dict[str, Learner] = {
 
 
 @dataclass(frozen=True)
-class Rival:
+class Baseline:
     """How a simpler model does.
 
     Parameters
@@ -81,7 +81,7 @@ class Rival:
     seconds: float
 
 
-def judge_rivals(
+def judge_baselines(
     case: Case,
     names: Sequence[str],
     measurements: Sequence[Measurement],
@@ -92,8 +92,8 @@ def judge_rivals(
     columns: Sequence[Column],
     seed: int,
     report: Callable[[float], None],
-) -> list[Rival]:
-    """Let rivals learn and draw, and score them; none where the model file keeps no trials.
+) -> list[Baseline]:
+    """Let baselines learn and draw, and score them; none where the model file keeps no trials.
 
     Parameters
     ----------
@@ -137,11 +137,11 @@ def _draw(
     draws = int(np.clip(MOST_VALUES / (len(conditions) * width), *DRAWS))
     whole = np.empty((len(conditions), draws, width), np.float32)
     start = Lesson.of(material.trials, measurements)
-    memory: Memory = {}
+    cache: Cache = {}
     for fold in np.unique(material.judged_fold):
         here = np.flatnonzero(material.judged_fold == fold)
         rows = np.flatnonzero(material.fold[material.trials.setting] != fold)
-        draw = learner(start.some(rows), rng, memory)
+        draw = learner(start.some(rows), rng, cache)
         whole[here] = draw(conditions[here].astype(np.float64), draws)
     found, at = {}, 0
     for measurement in measurements:
@@ -161,8 +161,8 @@ def _judge(
     joint: Joint,
     region: NDArray[np.object_],
     seed: int,
-) -> Rival:
-    """Score a rival's draws as the model's were."""
+) -> Baseline:
+    """Score a baseline's draws as the model's were."""
     matched, rng = case.matched, np.random.default_rng(seed)
     size = len(matched.conditions)
     together = CollectedJoint.empty(matched.real, rng)
@@ -174,7 +174,7 @@ def _judge(
     compared = {n: each.finish(matched, own[n].marginal) for n, each in collected.items()}
     whole = together.finish(matched)
     setting, weight = matched.setting, matched.weight
-    return Rival(
+    return Baseline(
         name=name,
         measurements=tuple(score(compared[m.name], region, seed=seed) for m in measurements),
         behind={

@@ -1,0 +1,45 @@
+"""Discrete draws that gradients can pass: components, levels, and the atoms they stand for."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from virtlab.gan.blocks import Layout
+
+
+def draw_levels(logits: tf.Tensor, gumbel: tf.Tensor, layout: Layout, *, slope: bool) -> tf.Tensor:
+    """One-hot levels of every code, side by side, ``(member, row, level)``."""
+    drawn, at = [], 0
+    for levels in layout.levels:
+        piece = slice(at, at + levels)
+        drawn.append(winner(logits[..., piece] + gumbel[..., piece], slope=slope))
+        at += levels
+    return tf.concat(drawn, axis=-1) if drawn else logits
+
+
+def apply_levels(values: tf.Tensor, levels: tf.Tensor, layout: Layout) -> tf.Tensor:
+    """Put atoms in place of the values that the drawn levels replace."""
+    if not layout.replaces.any():
+        return values
+    keep = 1 - tf.tensordot(levels, tf.constant(layout.replaces), 1)
+    return values * keep + tf.tensordot(levels, tf.constant(layout.atom), 1)
+
+
+def to_gumbel(uniform: tf.Tensor) -> tf.Tensor:
+    """Standard Gumbel noise from uniform noise."""
+    return -tf.math.log(-tf.math.log(tf.clip_by_value(uniform, 1e-7, 1 - 1e-7)))
+
+
+def winner(scores: tf.Tensor, *, slope: bool) -> tf.Tensor:
+    """One-hot of the largest along the last axis.
+
+    On Gumbel-perturbed logits a draw; with `slope` it has the gradient of the softmax, so
+    that training reaches the probabilities (straight-through, Jang et al. 2017).
+    """
+    # The first of equals alone: in float32 one draw in some ten million is a tie.
+    best = tf.argmax(scores, axis=-1, output_type=tf.int32)
+    hard = tf.one_hot(best, scores.shape[-1])
+    if not slope:
+        return hard
+    soft = tf.nn.softmax(scores)
+    return soft + tf.stop_gradient(hard - soft)
