@@ -146,7 +146,7 @@ def test_new_trials_judge_it_beside_no_simpler_model(trained, lab):
     trials["yield"] = trials["yield"] + 0.01
     trials["yield"].attrs["kind"] = "continuous"
     found = evaluate(model, trials)
-    assert found.comparison.rivals == []
+    assert found.comparison.baselines == []
     assert any("keeps no trials" in said for said in found.verdict)
 
 
