@@ -253,7 +253,7 @@ def test_parameter_with_a_results_name_is_refused_before_the_work(lamp, asked):
 @pytest.mark.parametrize(
     ("name", "error", "said"),
     [
-        ("screen.txt", ConfigError, "expected a name that ends in .csv, .nc or .zarr"),
+        ("screen.txt", ConfigError, "expected a name that ends in .html, .csv, .json"),
         ("missing/screen.csv", OutputError, "missing does not exist; create it first"),
         ("folder.csv", OutputError, "is not a regular file"),
         ("there.csv", OutputError, "there.csv exists"),

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from virtlab.cli.output import as_json_option, emit, quiet_option, terminal_width
 from virtlab.cli.progress import showing
+
+if TYPE_CHECKING:
+    from virtlab.screening import Screen
 
 
 @click.command()
@@ -16,7 +21,9 @@ from virtlab.cli.progress import showing
     "-o",
     "--output",
     type=click.Path(path_type=Path),
-    help="Write every setting to a .csv, .nc or .zarr.  [default: print the best only]",
+    multiple=True,
+    help="Write every setting to a .csv, .json, .nc or .zarr, or a page with figures, .html. "
+    "May be repeated.  [default: print the best only]",
 )
 @click.option(
     "--data",
@@ -47,7 +54,7 @@ from virtlab.cli.progress import showing
 @quiet_option
 def screen(
     params: Path,
-    output: Path | None,
+    output: tuple[Path, ...],
     data: Path | None,
     seed: int | None,
     trials: int | None,
@@ -73,11 +80,9 @@ def screen(
     with showing(f"screening {params}", quiet=quiet) as report:
         from virtlab.config import read_params
         from virtlab.screening import Asked
-        from virtlab.screening import screen as screen_settings
 
         asked = None if suggest is None else Asked(suggest, explore, outside, pending)
-
-        found = screen_settings(
+        found = _screening(output)(
             read_params(params),
             output=output,
             data=data,
@@ -89,3 +94,14 @@ def screen(
             report=report,
         )
     emit(found.to_dict(), found.lines(terminal_width()), as_json=as_json)
+
+
+def _screening(outputs: tuple[Path, ...]) -> Callable[..., Screen]:
+    """Only a page needs what draws it, which takes its time to import."""
+    if any(path.suffix.lower() in (".html", ".htm") for path in outputs):
+        from virtlab.report import screen_to_files
+
+        return screen_to_files
+    from virtlab.screening import screen as screen_settings
+
+    return screen_settings

@@ -1,4 +1,4 @@
-"""An evaluation as one HTML page."""
+"""An evaluation, and a screen, as one HTML page each."""
 
 from __future__ import annotations
 
@@ -9,5 +9,15 @@ from virtlab.report.page import (
     render,
     write_report,
 )
+from virtlab.report.screened import render_screen, screen_to_files, write_page
 
-__all__ = ["check_metrics", "check_report", "evaluate_to_report", "render", "write_report"]
+__all__ = [
+    "check_metrics",
+    "check_report",
+    "evaluate_to_report",
+    "render",
+    "render_screen",
+    "screen_to_files",
+    "write_page",
+    "write_report",
+]

@@ -121,6 +121,7 @@ def make_dataset(
         "title": f"screen: {model.manifest['experiment']['name']}",
         "objective": objective.text,
         "goals": "\n".join(goal.text for goal in objective.goals),
+        "goal_names": "\n".join(goal.name for goal in objective.goals),
         "require": "\n".join(item.text for item in objective.require),
         "trials_per_setting": params.trials,
         "members": model.runtime.members,

@@ -4,21 +4,34 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from virtlab.errors import ConfigError, OutputError
 from virtlab.modelfile import replace_whole
 from virtlab.screening.dataset import GOAL, parameters_of
 from virtlab.storage import output as datasets
+from virtlab.trials import SETTING
 
 if TYPE_CHECKING:
     import xarray as xr
 
 CSV = ".csv"
+JSON = ".json"
 VIRTUAL = "virtual_data"
 """Last column of a CSV: 1 in every line."""
+
+
+def outputs_of(output: Path | Sequence[Path] | None) -> tuple[Path, ...]:
+    """Give one output, several or none as a tuple."""
+    if output is None:
+        return ()
+    return (output,) if isinstance(output, Path) else tuple(output)
 
 
 def check_output(path: Path, *, force: bool = False) -> None:
@@ -32,10 +45,10 @@ def check_output(path: Path, *, force: bool = False) -> None:
     if path.suffix in (datasets.NETCDF, datasets.ZARR):
         datasets.check_output(path, force=force)
         return
-    if path.suffix != CSV or "\0" in str(path):
+    if path.suffix not in (CSV, JSON) or "\0" in str(path):
         raise ConfigError(
-            f"output {str(path)!r}: expected a name that ends in {CSV}, {datasets.NETCDF} or "
-            f"{datasets.ZARR}, found {path.suffix or 'no suffix'!r}"
+            f"output {str(path)!r}: expected a name that ends in .html, {CSV}, {JSON}, "
+            f"{datasets.NETCDF} or {datasets.ZARR}, found {path.suffix or 'no suffix'!r}"
         )
     if not path.parent.is_dir():
         found = "is not a folder" if path.parent.exists() else "does not exist"
@@ -55,12 +68,14 @@ def check_output(path: Path, *, force: bool = False) -> None:
 
 
 def _is_screen(path: Path) -> bool:
-    """A CSV that this room wrote, and not a lab's own."""
+    """A CSV or JSON that this room wrote, and not a lab's own."""
     try:
         with path.open("rb") as file:
             header = file.readline(2**16)
     except OSError:
         return False
+    if path.suffix == JSON:
+        return header.startswith(f'[{{"{VIRTUAL}": 1, '.encode()) or header == b"[]\n"
     return header.startswith(b"rank,") and header.endswith(f",{VIRTUAL}\n".encode())
 
 
@@ -72,7 +87,7 @@ def write_screen(dataset: xr.Dataset, path: Path, *, force: bool = False) -> Non
     dataset
         See `Screen`.
     path
-        Ends in ``.csv``, ``.nc`` (NetCDF-4) or ``.zarr``.
+        Ends in ``.csv``, ``.json``, ``.nc`` (NetCDF-4) or ``.zarr``.
     force
         Replace what stands there.
 
@@ -86,6 +101,8 @@ def write_screen(dataset: xr.Dataset, path: Path, *, force: bool = False) -> Non
     check_output(path, force=force)
     if path.suffix == CSV:
         replace_whole(path, csv_text(dataset).encode())
+    elif path.suffix == JSON:
+        replace_whole(path, json_text(dataset).encode())
     else:
         datasets.write_virtual_trials(dataset, path, force=force)
 
@@ -112,3 +129,32 @@ def csv_text(dataset: xr.Dataset) -> str:
         known = ["" if value != value else value for value in row]
         writer.writerow([*known, dataset.attrs[VIRTUAL]])
     return file.getvalue()
+
+
+def json_text(dataset: xr.Dataset) -> str:
+    """A list of what planners take for trials, one per ranked setting and line, best first.
+
+    Each has ``parameters``, and by goal ``values`` (expected) and ``errors`` (their standard
+    errors, noise and ignorance together), as Ax, BayBE and Optuna want them one way or the
+    other. What lies outside the training data is left out: a planner would believe it.
+    """
+    ranked = dataset.isel({SETTING: slice(0, int((dataset["rank"] > 0).sum()))})
+    names = dataset.attrs["goal_names"].splitlines()
+    # half an interval that holds the truth nine times out of ten is 1.645 standard errors
+    error = (ranked["objective_high"] - ranked["objective_low"]) / 2 / 1.645 if names else None
+    lines = []
+    for at in range(ranked.sizes[SETTING]):
+        one = ranked.isel({SETTING: at})
+        record = {
+            VIRTUAL: 1,
+            "rank": int(one["rank"]),
+            "parameters": {name: one[name].values.item() for name in parameters_of(ranked)},
+        }
+        if error is not None:
+            for key, found in (("values", one["expected_objective"]), ("errors", error[at])):
+                record[key] = dict(zip(names, np.ravel(found.values).tolist(), strict=True))
+        for key in ("require_probability", "cost"):
+            if key in one:
+                record[key] = one[key].values.item()
+        lines.append(json.dumps(record | {"domain": one["domain"].values.item()}))
+    return "[" + ",\n".join(lines) + "]\n"

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def remarks(dataset: xr.Dataset) -> list[str]:
-    """Sentences, the important ones first."""
+    """How far the order can be trusted; sentences, the important ones first."""
     ranked = int((dataset["rank"] > 0).sum())
     if not ranked:
         return ["no setting lies inside the training data or at its edge: none is ranked"]
@@ -35,7 +35,7 @@ def remarks(dataset: xr.Dataset) -> list[str]:
             "one is expected to be better in one goal and as good in the others"
         )
     if dataset.attrs["goals"]:
-        said += [*_order(found, contenders), _best(dataset), *_legend(dataset)]
+        said += [*_order(found, contenders), _best(dataset)]
     return said
 
 
@@ -73,11 +73,16 @@ def _best(dataset: xr.Dataset) -> str:
     )
 
 
-def _legend(dataset: xr.Dataset) -> list[str]:
-    said = [
-        "noise: sd between trials; ignorance: sd between members' means beyond noise "
-        "(<: lost in it, less than this in 95 of 100 cases; more trials tell)"
-    ]
+def legend(dataset: xr.Dataset) -> list[str]:
+    """What the columns mean that are not plain from their heads."""
+    said = (
+        []
+        if not dataset.attrs["goals"]
+        else [
+            "noise: sd between trials; ignorance: sd between members' means beyond noise "
+            "(<: lost in it, less than this in 95 of 100 cases; more trials tell)"
+        ]
+    )
     if "replicates" in dataset:
         against, power = dataset.attrs["replicates_against"], dataset.attrs["replicates_power"]
         most = min(MOST_REPLICATES, int(dataset.attrs["trials_per_setting"]))

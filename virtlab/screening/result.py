@@ -10,7 +10,7 @@ import numpy as np
 
 from virtlab.screening.dataset import parameters_of
 from virtlab.screening.objective import Objective, cell
-from virtlab.screening.remarks import remarks
+from virtlab.screening.remarks import legend, remarks
 from virtlab.screening.suggestion import Suggestion
 from virtlab.screening.table import WIDEST, Column, bracketed, columns, constants, lines_of, varying
 from virtlab.trials import SETTING
@@ -32,15 +32,15 @@ class Screen:
         Parameters are its coordinates; ``virtual_data`` among its attrs is 1.
     objective
         What was asked for.
-    output
-        Where it was written, if anywhere.
+    outputs
+        Where it was written.
     suggestion
         What to run next, if that was asked for.
     """
 
     dataset: xr.Dataset
     objective: Objective
-    output: Path | None = None
+    outputs: tuple[Path, ...] = ()
     suggestion: Suggestion | None = None
 
     @property
@@ -53,7 +53,7 @@ class Screen:
         rows, attrs = self._rows(0, self.dataset.sizes[SETTING]), self.dataset.attrs
         cost = self.objective.cost
         return {
-            "output": None if self.output is None else str(self.output),
+            "outputs": [str(path) for path in self.outputs],
             "objective": {
                 "goals": [goal.text for goal in self.objective.goals],
                 "require": [item.text for item in self.objective.require],
@@ -90,7 +90,7 @@ class Screen:
             lines += lines_of(columns(found, 0, min(TOP, self.ranked)), width=width)
         if self.ranked > TOP:
             lines.append(f"… and {self.ranked - TOP:,} more")
-        lines += remarks(found)
+        lines += [*remarks(found), *legend(found)]
         if apart := size - self.ranked:
             lines.append(
                 f"not ranked: {apart:,} of {size:,} settings lie outside the training data, where "
@@ -101,7 +101,7 @@ class Screen:
             lines += [f"… and {apart - TOP:,} more"] * (apart > TOP)
         lines += self._suggested(width)
         lines += [f"trust: {said}" for said in attrs["trust"].splitlines()]
-        return lines + ([] if self.output is None else [f"written to {self.output}"])
+        return lines + [f"written to {path}" for path in self.outputs]
 
     def __repr__(self) -> str:
         return "<virtlab screen>\n" + "\n".join(self.lines())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,7 @@ MOST_COMPARED = 100
 def screen(
     params: Params,
     *,
-    output: Path | None = None,
+    output: Path | Sequence[Path] | None = None,
     data: Path | None = None,
     seed: int | None = None,
     trials: int | None = None,
@@ -42,8 +43,8 @@ def screen(
     params
         What to simulate, and its [objective].
     output
-        Where to write the result whole or not at all, ``.csv``, ``.nc`` or ``.zarr``; None:
-        nowhere.
+        Where to write the result whole or not at all, ``.csv``, ``.nc`` or ``.zarr``; or several
+        such; None: nowhere.
     data
         An experiment.toml whose trials say what the best measured one has reached.
     seed, trials
@@ -63,12 +64,13 @@ def screen(
         The model, a setting, the objective or the output cannot be used.
     """
     from virtlab.screening.dataset import check_names, make_dataset
-    from virtlab.screening.output import check_output, write_screen
+    from virtlab.screening.output import check_output, outputs_of, write_screen
     from virtlab.storage import open_trials
 
     tell = report or (lambda _progress: None)
-    if output is not None:
-        check_output(output, force=force)
+    outputs = outputs_of(output)
+    for path in outputs:
+        check_output(path, force=force)
     changes = {"seed": seed, "trials": trials}
     params = params.model_copy(update={k: v for k, v in changes.items() if v is not None})
     model = load(params.path.parent / params.model)
@@ -112,11 +114,10 @@ def screen(
     dataset = make_dataset(
         model, design, objective, findings, order, params, best, needed, suggestion
     )
-    made = Screen(dataset, objective, output, suggestion)
-    if output is not None:
-        tell(Progress("writing", 1.0, message=output.name))
-        write_screen(made.dataset, output, force=force)
-    return made
+    for path in outputs:
+        tell(Progress("writing", 1.0, message=path.name))
+        write_screen(dataset, path, force=force)
+    return Screen(dataset, objective, outputs, suggestion)
 
 
 def _replicates(
@@ -133,6 +134,8 @@ def _replicates(
     power = objective.power
     if objective.threshold is not None:
         return replicates(values, member, objective.threshold, power=power, rng=rng)
+    if len(first) == 1:
+        return np.full(1, np.nan)
     others = replicates(values[1:], member[1:], values[0], member[0], power=power, rng=rng)
     found: Floats = np.r_[np.nan, others]
     return found

@@ -1,0 +1,104 @@
+"""The best settings side by side: what is expected, how far noise and ignorance go."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from virtlab.report.drawing import FAINT, REAL, SIMPLE, VIRTUAL, draw_svg, name_axes, short
+from virtlab.screening.objective import cell
+from virtlab.screening.table import varying
+from virtlab.trials import SETTING
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+BARS = 12
+LABEL = 26  # characters
+
+
+def draw_expected(found: xr.Dataset, name: str, best: float | None) -> str:
+    """Expected value of the best settings, with interval and noise.
+
+    Parameters
+    ----------
+    found
+        The ranked settings, of one goal.
+    name
+        The goal, with its unit.
+    best
+        What the best measured trial has reached.
+    """
+    first = found.isel({SETTING: slice(0, BARS)})
+    labels, place = _labels(first), np.arange(first.sizes[SETTING])
+    mean, noise = first["expected_objective"].values, first["objective_noise"].values
+    low, high = first["objective_low"].values, first["objective_high"].values
+
+    def paint(axes: Any) -> None:
+        axes.hlines(place, mean - noise, mean + noise, color=FAINT, linewidth=1, label="noise")
+        axes.hlines(
+            place,
+            low,
+            high,
+            color=VIRTUAL,
+            linewidth=5,
+            alpha=0.45,
+            label="90 % of what is expected",
+        )
+        axes.plot(mean, place, "o", color=VIRTUAL, markersize=5)
+        if best is not None:
+            axes.axvline(best, color=REAL, linestyle="--", linewidth=1.2, label="best measured")
+        axes.set_yticks(place, labels)
+        axes.invert_yaxis()
+        axes.tick_params(axis="y", length=0)
+        name_axes(axes, name, "")
+        axes.figure.legend(loc="outside lower center", ncols=3)
+
+    told = "; ".join(f"{label}: {value:.4g}" for label, value in zip(labels, mean, strict=True))
+    measured = "" if best is None else f" Best measured: {best:.4g}."
+    return draw_svg(
+        paint, f"Expected {name} of the best settings: {told}.{measured}", size=_size(len(place))
+    )
+
+
+def draw_unknown(found: xr.Dataset, name: str) -> str:
+    """Noise beside ignorance of the best settings."""
+    first = found.isel({SETTING: slice(0, BARS)})
+    labels, place = _labels(first), np.arange(first.sizes[SETTING])
+    noise, ignorance = first["objective_noise"].values, first["objective_ignorance"].values
+    most = first["objective_ignorance_high"].values
+
+    def paint(axes: Any) -> None:
+        axes.barh(place - 0.19, noise, 0.34, color=SIMPLE, alpha=0.75, label="noise")
+        axes.barh(place + 0.19, ignorance, 0.34, color=VIRTUAL, label="ignorance")
+        axes.hlines(place + 0.19, ignorance, most, color=VIRTUAL, linewidth=1, label="at most")
+        axes.plot(most, place + 0.19, "|", color=VIRTUAL, markersize=6)
+        axes.set_yticks(place, labels)
+        axes.invert_yaxis()
+        axes.tick_params(axis="y", length=0)
+        name_axes(axes, f"standard deviation of {name}", "")
+        axes.figure.legend(loc="outside lower center", ncols=3)
+
+    rows = zip(labels, noise, ignorance, strict=True)
+    told = "; ".join(f"{label}: noise {n:.2g}, ignorance {i:.2g}" for label, n, i in rows)
+    return draw_svg(paint, f"Noise and ignorance of {name}: {told}.", size=_size(len(place)))
+
+
+def _labels(first: xr.Dataset) -> list[str]:
+    """Rank and what varies: ``1: 40, 0.4``."""
+    names = varying(first)
+    rows = (
+        zip(*(first[name].values for name in names), strict=True)
+        if names
+        else [()] * len(first[SETTING] if SETTING in first.coords else first["rank"])
+    )
+    ranks = first["rank"].values.tolist()
+    return [
+        short(f"{rank}: {', '.join(map(cell, row))}" if row else f"{rank}", LABEL)
+        for rank, row in zip(ranks, rows, strict=True)
+    ]
+
+
+def _size(bars: int) -> tuple[float, float]:
+    return (4.2, 1.2 + 0.24 * max(bars, 4))
