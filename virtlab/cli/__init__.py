@@ -22,6 +22,7 @@ main = Commands(
         "simulate": "Simulate the virtual trials that params.toml describes.",
         "evaluate": "Say how far a model can be trusted, and write a report.",
         "screen": "Rank the settings of params.toml by its objective.",
+        "backtest": "Play a screen on the lab's own trials, against rivals.",
         "plugins": "List the installed conditioners and readers.",
     },
 )

@@ -1,7 +1,8 @@
-"""An evaluation, and a screen, as one HTML page each."""
+"""An evaluation, and a screen, as one HTML page each; a backtest as a picture."""
 
 from __future__ import annotations
 
+from virtlab.report.course import check_picture, draw_course
 from virtlab.report.page import (
     check_metrics,
     check_report,
@@ -13,7 +14,9 @@ from virtlab.report.screened import render_screen, screen_to_files, write_page
 
 __all__ = [
     "check_metrics",
+    "check_picture",
     "check_report",
+    "draw_course",
     "evaluate_to_report",
     "render",
     "render_screen",

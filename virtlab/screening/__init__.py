@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from virtlab.screening.backtest import Game, backtest
 from virtlab.screening.output import write_screen
 from virtlab.screening.result import Screen
 from virtlab.screening.screen import screen
 from virtlab.screening.suggestion import Asked
 
-__all__ = ["Asked", "Screen", "screen", "write_screen"]
+__all__ = ["Asked", "Game", "Screen", "backtest", "screen", "write_screen"]
