@@ -5,8 +5,9 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from virtlab import simulation, storage
+from virtlab import simulation
 from virtlab.cli import main
+from virtlab.report import page
 
 
 @pytest.fixture
@@ -15,7 +16,7 @@ def evaluate(monkeypatch, tmp_path, known):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(simulation, "load", lambda _path: known.KnownModel())
     trials = known.new_trials(powers=[2.2, 5.5, 8.8])
-    monkeypatch.setattr(storage, "open_trials", lambda _path, _report: trials, raising=False)
+    monkeypatch.setattr(page, "open_new", lambda *_given: (trials, None))
 
     def run(*arguments):
         return CliRunner().invoke(main, ["evaluate", "known.virtlab", *arguments])

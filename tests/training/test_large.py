@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from virtlab.config import parse_experiment
-from virtlab.errors import OutputError
+from virtlab.errors import DataError, OutputError
 from virtlab.modelfile import read_model
+from virtlab.report import evaluate_to_report
 from virtlab.storage import data_digest, open_trials
 from virtlab.training import train
 from virtlab.training.checkpoint import checkpoint_path
@@ -95,6 +96,31 @@ def test_manifest_speaks_of_all_trials(experiment, streamed_model):
     assert data["missing"] == {"light": 40, "clicks": 0, "state": 0, "trace": 10}
     assert manifest["parameters"][0]["range"] == [-1, 1]
     assert manifest["parameters"][1]["categories"] == ["argon", "neon", "radon"]
+
+
+def test_settings_are_left_out_of_trials_that_memory_does_not_hold(
+    lab, experiment, few_steps, tmp_path
+):
+    text = 'x > 0.5 and gas == "neon"'
+    path, data = tmp_path / "m.virtlab", tmp_path / "experiment.toml"
+    data.write_text(LARGE.replace("MEMORY", "60 kB").replace("*.h5", f"{lab}/*.h5"))
+    trials = open_trials(experiment("10 MB"))
+    out = (trials.x.values > 0.5) & (trials.gas.values == "neon")
+    with few_steps(likelihood=50, game=10):
+        model = train(data, output=path, leave_out=text)
+    told = model.manifest["data"]
+    assert told["left_out"] == {"expression": text, "trials": out.sum()}
+    assert told["trials"] == (~out).sum()
+    assert told["sha256"] == data_digest(trials.isel(trial=~out))
+    with pytest.raises(DataError, match="would flatter"):
+        evaluate_to_report(path, data, leave_out='x <= 0.5 or gas != "neon"', baselines="none")
+    found = evaluate_to_report(path, data, leave_out=text, baselines="none")
+    assert found.to_dict()["data"]["drawn_from"] == out.sum()
+    assert any(f"drawn at random from {out.sum():,}" in said for said in found.verdict)
+    with pytest.raises(DataError, match="holds for none of the trials; x is -1 to 1"):
+        train(data, output=tmp_path / "n.virtlab", leave_out="x > 7")
+    with pytest.raises(DataError, match="none of its 3,600 trials is chosen"):
+        train(data, output=tmp_path / "n.virtlab", leave_out="x < 7")
 
 
 class Killed(Exception):

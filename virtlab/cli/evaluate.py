@@ -41,7 +41,7 @@ def _is_target(text: str) -> bool:
 @click.option(
     "--leave-out",
     metavar="COMPARISON",
-    help='Judge on such settings of --data alone, e.g. "temperature > 80".',
+    help="Judge on such settings of --data alone, e.g. 'temperature > 80 and gas == \"argon\"'.",
 )
 @click.option(
     "--baselines",

@@ -43,6 +43,8 @@ class Evaluation:
         Whether training trials are repeated.
     sensitivity
         Which parameter drives which measurement; None where there is no generator to ask.
+    drawn_from
+        How many new trials those that were judged on are a random sample of; None: they are all.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Evaluation:
     comparison: Comparison | None = None
     audit: Audit | None = None
     sensitivity: Sensitivity | None = None
+    drawn_from: int | None = None
 
     @property
     def headline(self) -> str:
@@ -64,6 +67,11 @@ class Evaluation:
         said = in_words(self.manifest, self.comparison)
         if self.audit is not None and self.audit.verdict in (SOME, MEMORISES):
             said.insert(0, self.audit.words)
+        if self.drawn_from is not None and self.comparison is not None:
+            said.append(
+                f"judged on {self.comparison.trials:,} trials drawn at random from "
+                f"{self.drawn_from:,}, which memory does not hold"
+            )
         return said
 
     def to_dict(self) -> dict[str, Any]:
@@ -85,7 +93,10 @@ class Evaluation:
         }
         if self.comparison is not None:
             key = "held_out_trials" if self.comparison.held_out else "data"
-            found[key] = comparison_dict(self.comparison) | {"sha256": self.data_digest}
+            found[key] = comparison_dict(self.comparison) | {
+                "sha256": self.data_digest,
+                "drawn_from": self.drawn_from,
+            }
         found["audit"] = None if self.audit is None else asdict(self.audit)
         found["sensitivity"] = None if self.sensitivity is None else self.sensitivity.to_dict()
         return found
@@ -123,6 +134,7 @@ def evaluate(
     report: Callable[[float], None] | None = None,
     *,
     baselines: Sequence[str] = CHEAP,
+    drawn_from: tuple[int, str] | None = None,
 ) -> Evaluation:
     """Say how far a model can be trusted.
 
@@ -139,6 +151,8 @@ def evaluate(
         Called with the fraction done.
     baselines
         Simpler models to compare with, of `virtlab.evaluation.baselines.LEARNERS`.
+    drawn_from
+        Where the trials are a random sample of more: how many, and their digest.
 
     Raises
     ------
@@ -158,7 +172,7 @@ def evaluate(
 
         if not trials.sizes.get(TRIAL):
             raise DataError(f"{where_from(trials)}: no trials to evaluate on")
-        digest = data_digest(trials)
+        digest = data_digest(trials) if drawn_from is None else drawn_from[1]
         if digest == model.manifest["data"]["sha256"]:
             raise DataError(
                 f"{where_from(trials)} are the very trials that the model was trained on; scores "
@@ -179,6 +193,7 @@ def evaluate(
         comparison,
         looked,
         sensed,
+        None if drawn_from is None else drawn_from[0],
     )
     try:
         found.lines()

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from virtlab.expressions.choice import chosen
+from virtlab.expressions.choice import Choice, chosen, no_choice, parse_choice
 from virtlab.expressions.parsing import Expression, known_names, parse_goal, parse_requirement
 
-__all__ = ["Expression", "chosen", "known_names", "parse_goal", "parse_requirement"]
+__all__ = [
+    "Choice",
+    "Expression",
+    "chosen",
+    "known_names",
+    "no_choice",
+    "parse_choice",
+    "parse_goal",
+    "parse_requirement",
+]

@@ -7,14 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from virtlab.errors import ConfigError, OutputError
 from virtlab.evaluation import BASELINES, Evaluation, evaluate
-from virtlab.expressions import chosen
 from virtlab.modelfile import replace_whole
 from virtlab.progress import Progress, Report
 from virtlab.report.contents import contents
+from virtlab.report.new_trials import open_new
 
 SUFFIXES = (".html", ".htm")
 TEMPLATE = "report.html"
@@ -55,8 +53,6 @@ def evaluate_to_report(
         The model, the trials or the output cannot be used.
     """
     from virtlab.simulation import load
-    from virtlab.storage import open_trials
-    from virtlab.storage.sample import picked
 
     tell = report or (lambda _progress: None)
     if leave_out is not None and data is None:
@@ -67,18 +63,14 @@ def evaluate_to_report(
     if output is not None:
         check_report(output, force=force)
     loaded = load(model)
-    trials = None
+    trials, drawn_from = None, None
     if data is not None:
-        trials = open_trials(
-            data, lambda said, part: tell(Progress("reading", part / 10, None, None, said))
-        )
-        if leave_out is not None:
-            trials = picked(trials, np.flatnonzero(chosen(trials, leave_out, "--leave-out")))
+        trials, drawn_from = open_new(data, leave_out, tell)
 
     def told(part: float) -> None:
         tell(Progress("evaluating", 0.1 + 0.8 * part))
 
-    found = evaluate(loaded, trials, told, baselines=BASELINES[baselines])
+    found = evaluate(loaded, trials, told, baselines=BASELINES[baselines], drawn_from=drawn_from)
     if output is not None:
         tell(Progress("writing", 0.9, message=output.name))
         write_report(found, output, force=force)

@@ -83,9 +83,11 @@ def make_learnable(
     VirtlabError
         The conditioner cannot encode the settings, or they are all the same.
     """
-    before = {parameter.name: parameter.categories for parameter in known}
+    before: dict[str, set[str]] = {name: set() for name in experiment.parameters}
+    for parameter in known:
+        before.setdefault(parameter.name, set()).update(parameter.categories)
     parameters = tuple(
-        _parameter(trials, experiment, name, before.get(name, ())) for name in experiment.parameters
+        _parameter(trials, experiment, name, before[name]) for name in experiment.parameters
     )
     encoded = _encoded(trials, experiment, parameters)
     center, scale = _standard(encoded.values)
@@ -150,9 +152,7 @@ def _declared(
     return (*experiment.constraints(), *more)
 
 
-def _parameter(
-    trials: xr.Dataset, experiment: Experiment, name: str, known: tuple[str, ...]
-) -> Parameter:
+def _parameter(trials: xr.Dataset, experiment: Experiment, name: str, known: set[str]) -> Parameter:
     """One parameter, with kind, units and categories as the trials have them."""
     table, variable = experiment.parameters[name], trials[name]
     categories: tuple[str, ...] = ()

@@ -104,9 +104,7 @@ def train(
     private = experiment.training.private
     if model is not None and private:
         refuse_open_parent(model)
-    data = _read(experiment, seed, tell)
-    if leave_out is not None:
-        data = _without(data, leave_out)
+    data, categories = _read(experiment, seed, tell, leave_out)
     if model is not None and data.large is not None:
         raise ConfigError(
             f"{experiment.path.name}: training from a model is for trials that [training] memory "
@@ -114,8 +112,9 @@ def train(
         )
     known = model.parameters if model else ()
     if only is not None:
-        known = _categories(data.trials, experiment)
         data = _chosen(data, only)
+    if only is not None or leave_out is not None:  # what is left out can still be asked for
+        known = (*known, *categories)
     learnable = make_learnable(data.trials, experiment, known)
     if private:
         learnable = replace(learnable, columns=tuple(map(blurred, learnable.columns)))
@@ -172,25 +171,58 @@ def default_output(experiment: Experiment) -> Path:
     return experiment.path.parent / f"{name}{SUFFIX}"
 
 
-def _read(experiment: Experiment, seed: int, tell: Report) -> Data:
+def _read(
+    experiment: Experiment, seed: int, tell: Report, leave_out: str | None
+) -> tuple[Data, tuple[Parameter, ...]]:
+    """Trials to learn from; and categorical parameters with all categories that any trial has."""
     from virtlab.storage import LargeTrials, data_digest, open_within
 
     def told(message: str, fraction: float) -> None:
         tell(Progress("reading", READ * fraction, message=message))
 
-    found = open_within(experiment, experiment.training.memory, seed=seed, report=told)
+    known = _Known(experiment, leave_out)
+    keep = None if leave_out is None else known.stays
+    memory = experiment.training.memory
+    found = open_within(experiment, memory, seed=seed, report=told, keep=keep)
     if isinstance(found, LargeTrials):
-        return Data(found.sample, found.digest, found)
-    return Data(found, data_digest(found))
+        data = Data(found.sample, found.digest, found)
+        known.add(found.sample)
+    else:
+        data = Data(found, data_digest(found))
+        known.add(found)
+    if leave_out is not None:
+        data = _without(data, leave_out)
+    return data, known.parameters
 
 
-def _categories(trials: xr.Dataset, experiment: Experiment) -> tuple[Parameter, ...]:
-    """Categorical parameters, with all categories that any trial has."""
-    return tuple(
-        Parameter(name, "categorical", categories=tuple(sorted(set(map(str, trials[name].values)))))
-        for name in experiment.parameters
-        if trials[name].attrs["kind"] == "categorical"
-    )
+class _Known:
+    """The categories that trials have, those that are left out included."""
+
+    def __init__(self, experiment: Experiment, leave_out: str | None) -> None:
+        self._names, self._leave_out = tuple(experiment.parameters), leave_out
+        self._found: dict[str, set[str]] = {}
+
+    def add(self, trials: xr.Dataset) -> None:
+        """Take in some trials."""
+        for name in self._names:
+            if trials[name].attrs["kind"] == "categorical":
+                self._found.setdefault(name, set()).update(map(str, trials[name].values))
+
+    def stays(self, trials: xr.Dataset) -> NDArray[np.bool_]:
+        """Which of some trials are not left out."""
+        from virtlab.expressions import parse_choice
+
+        assert self._leave_out is not None
+        self.add(trials)
+        return ~parse_choice(trials, self._leave_out, "--leave-out").of(trials)
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """Categorical parameters."""
+        return tuple(
+            Parameter(name, "categorical", categories=tuple(sorted(found)))
+            for name, found in self._found.items()
+        )
 
 
 def _chosen(data: Data, rows: NDArray[np.intp]) -> Data:
@@ -206,19 +238,19 @@ def _chosen(data: Data, rows: NDArray[np.intp]) -> Data:
 
 def _without(data: Data, text: str) -> Data:
     """Trials but those at settings that are left out on purpose."""
-    from virtlab.expressions import chosen
+    from virtlab.expressions import chosen, no_choice, parse_choice
     from virtlab.storage import data_digest
     from virtlab.storage.sample import picked
 
+    left = {"expression": " ".join(text.split())}
     if data.large is not None:
-        raise ConfigError(
-            "--leave-out is for trials that [training] memory holds; raise it, or make an "
-            "experiment.toml without these trials"
-        )
+        if not data.large.left_out:
+            choice = parse_choice(data.trials, text, "--leave-out")
+            raise no_choice(choice, data.trials, "--leave-out", every=False)
+        return replace(data, left_out=left | {"trials": data.large.left_out})
     out = chosen(data.trials, text, "--leave-out")
     kept = picked(data.trials, np.flatnonzero(~out))
-    left = {"expression": " ".join(text.split()), "trials": int(out.sum())}
-    return Data(kept, data_digest(kept), left_out=left)
+    return Data(kept, data_digest(kept), left_out=left | {"trials": int(out.sum())})
 
 
 def _learn(
