@@ -270,3 +270,17 @@ def test_output_is_refused_before_the_work(lamp, asked, tmp_path, name, error, s
     assert said in str(caught.value)
     assert made.drawn_at_once == []
     assert (tmp_path / "there.csv").read_text() == "old"
+
+
+def test_a_narrow_terminal_gets_fewer_columns_and_no_cut_cells(lamp, asked):
+    lamp(noise=0.5)
+    found = screen(asked())
+    wide, narrow = found.lines(), found.lines(80)
+    head = next(line for line in narrow if line.startswith("rank"))
+    assert len(head) <= 80
+    assert "replicates" not in head
+    for name in ("glass", "objective [lm]", "P(require)", "domain"):
+        assert name in head
+    assert "replicates" in next(line for line in wide if line.startswith("rank"))
+    assert any(line.startswith("no room for noise, ignorance, P(best)") for line in narrow)
+    assert not any(line.startswith("no room") for line in wide)

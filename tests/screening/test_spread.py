@@ -88,3 +88,10 @@ def test_error_of_a_probability_is_never_below_that_of_independent_trials():
     _, error = probability(met, member, 4)
     assert error[0] == pytest.approx(0.05, rel=0.02)
     assert (error[1:] > 0.005).all()
+
+
+def test_what_is_always_the_same_has_neither_noise_nor_ignorance():
+    member = drawn_in_turn(1, 100, 10)
+    found = expect(np.full((1, 100), 0.1 + 0.2), member, 10)
+    assert found.mean == found.low == found.high == 0.1 + 0.2
+    assert found.noise == found.ignorance == found.ignorance_high == 0

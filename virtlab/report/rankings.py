@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from virtlab.report.drawing import FAINT, REAL, SIMPLE, VIRTUAL, draw_svg, name_axes, short
-from virtlab.screening.objective import cell
 from virtlab.screening.table import varying
 from virtlab.trials import SETTING
 
@@ -85,19 +84,20 @@ def draw_unknown(found: xr.Dataset, name: str) -> str:
     return draw_svg(paint, f"Noise and ignorance of {name}: {told}.", size=_size(len(place)))
 
 
+def labelled(found: xr.Dataset) -> str:
+    """What the labels of the bars hold: ``rank: n, theta``."""
+    names = varying(found.isel({SETTING: slice(0, BARS)}))
+    return ": ".join(["rank", ", ".join(names)] if names else ["rank"])
+
+
 def _labels(first: xr.Dataset) -> list[str]:
-    """Rank and what varies: ``1: 40, 0.4``."""
-    names = varying(first)
-    rows = (
-        zip(*(first[name].values for name in names), strict=True)
-        if names
-        else [()] * len(first[SETTING] if SETTING in first.coords else first["rank"])
-    )
-    ranks = first["rank"].values.tolist()
-    return [
-        short(f"{rank}: {', '.join(map(cell, row))}" if row else f"{rank}", LABEL)
-        for rank, row in zip(ranks, rows, strict=True)
-    ]
+    """Rank and what varies among the first: ``1: 40, 0.4``."""
+    labels = []
+    for at, rank in enumerate(first["rank"].values.tolist()):
+        values = [first[name].values[at] for name in varying(first)]
+        told = ", ".join(v if isinstance(v, str) else f"{v:.3g}" for v in values)
+        labels.append(short(f"{rank}: {told}" if told else f"{rank}", LABEL))
+    return labels
 
 
 def _size(bars: int) -> tuple[float, float]:

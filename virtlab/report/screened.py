@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from virtlab.config import Params
 from virtlab.modelfile import replace_whole
@@ -15,7 +16,7 @@ from virtlab.progress import Progress, Report
 from virtlab.report.contents import Number
 from virtlab.report.fronts import draw_domain, draw_front
 from virtlab.report.page import SUFFIXES, check_report, fill
-from virtlab.report.rankings import draw_expected, draw_unknown
+from virtlab.report.rankings import draw_expected, draw_unknown, labelled
 from virtlab.report.sections import Figure, make_figure
 from virtlab.report.slices import Along, alongs, draw_along, draw_map
 from virtlab.report.together import Table
@@ -23,7 +24,7 @@ from virtlab.screening import Asked, Screen, screen, write_screen
 from virtlab.screening.dataset import GOAL
 from virtlab.screening.output import check_output, outputs_of
 from virtlab.screening.remarks import remarks
-from virtlab.screening.table import bracketed, columns, constants, goals_of, varying
+from virtlab.screening.table import Column, bracketed, columns, constants, goals_of, varying
 from virtlab.trials import SETTING
 
 if TYPE_CHECKING:
@@ -133,7 +134,7 @@ def _headline(dataset: xr.Dataset, ranked: int) -> str:
         return "No setting lies inside the training data or at its edge: none is ranked."
     first = dataset.isel({SETTING: 0})
     names = varying(dataset)
-    cells = {column.head: column.cells[0] for column in columns(dataset, 0, 1)}
+    cells = {column.head: column.cells[0] for column in columns(dataset, slice(0, 1))}
     at = ", ".join(f"{name} = {cells[name + bracketed(dataset[name].attrs)]}" for name in names)
     at = at or constants(dataset)
     if not goals_of(dataset):
@@ -168,7 +169,9 @@ def _numbers(dataset: xr.Dataset, ranked: int) -> list[Number]:
         ("improvement_probability", "that a trial there beats the best measured one"),
     ):
         if name in first:
-            found.append(Number(f"{float(first[name]):.0%}", "probability", label))
+            share = float(first[name])
+            value = "< 1%" if share < 0.005 else f"{share:.0%}"
+            found.append(Number(value, "probability", label))
     apart = dataset.sizes[SETTING] - ranked
     found.append(Number(f"{ranked:,}", "settings ranked", f"{apart:,} outside the training data"))
     return found[:4]
@@ -177,11 +180,18 @@ def _numbers(dataset: xr.Dataset, ranked: int) -> list[Number]:
 def _table(dataset: xr.Dataset, start: int, stop: int, caption: str) -> Table | None:
     if start == stop:
         return None
-    found = columns(dataset, start, stop)
+    found = _with_domain_ahead(dataset, slice(start, stop))
     rows = [list(row) for row in zip(*(column.cells for column in found), strict=True)]
     more = dataset.sizes[SETTING] if start else int((dataset["rank"] > 0).sum())
     note = f"… and {more - stop:,} more." if more > stop else ""
     return Table(caption, [column.head for column in found], rows, note)
+
+
+def _with_domain_ahead(dataset: xr.Dataset, rows: slice | NDArray[np.intp]) -> list[Column]:
+    """The columns of the terminal, but with the domain where a narrow window shows it."""
+    found = columns(dataset, rows)
+    found.insert(1 + len(varying(dataset)), found.pop())
+    return found
 
 
 def _suggested(dataset: xr.Dataset) -> Table | None:
@@ -190,7 +200,7 @@ def _suggested(dataset: xr.Dataset) -> Table | None:
         return None
     number = dataset["suggested"].values
     chosen = np.flatnonzero(number)[np.argsort(number[number > 0], kind="stable")]
-    found = columns(dataset.isel({SETTING: chosen}), 0, len(chosen))
+    found = _with_domain_ahead(dataset, chosen)
     places = [str(place) for place in range(1, len(chosen) + 1)]
     rows = [list(row) for row in zip(places, *(column.cells for column in found), strict=True)]
     return Table(
@@ -219,8 +229,8 @@ def _sections(dataset: xr.Dataset, ranked: int) -> list[dict[str, Any]]:
             figures = [
                 make_figure(
                     draw_expected(kept, name, best),
-                    "The first settings: expected value, its 90 % interval, and one standard "
-                    "deviation between trials.",
+                    f"The first settings ({labelled(kept)}): expected value, its 90 % interval, "
+                    "and one standard deviation between trials.",
                 ),
                 make_figure(
                     draw_unknown(kept, name),
@@ -252,11 +262,12 @@ def _over_parameters(
     found, drawn = alongs(one), []
     pair = _pair(found)
     if pair is not None and (svg := draw_map(one, *pair, name, fewer=fewer)) is not None:
+        sliced = ", the others as in the first setting" * (pair[0].sliced and pair[1].sliced)
         drawn.append(
             make_figure(
                 svg,
-                "The two parameters that change it most, the others as in the first setting; "
-                "bright is good, the star is the first setting, crosses lie outside the data.",
+                f"The two parameters that change it most{sliced}; bright is good, the star is the "
+                "first setting, crosses lie outside the data.",
             )
         )
     for along in found:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 FEWEST = 3
 """Values of a parameter, the others being those of the best setting, that make a slice."""
+BINS = 12
 MOST = 6
 """Parameters drawn."""
 SHOWN = 14  # characters of a category
@@ -48,7 +49,7 @@ class Along:
     sliced
         Whether they are such a slice.
     reach
-        From the lowest to the highest expected value.
+        From the lowest to the highest expected value, on average where others vary, too.
     """
 
     name: str
@@ -78,9 +79,18 @@ def alongs(found: xr.Dataset) -> list[Along]:
             len(rows) > 1 and len(rows) == len(np.unique(found[name].values.astype(str)))
         )
         rows = rows if sliced else np.arange(found.sizes[SETTING])
-        reach = float(np.ptp(found["expected_objective"].values[rows]))
+        reach = _reach(found[name].values[rows], found["expected_objective"].values[rows])
         made.append(Along(name, name + bracketed(found[name].attrs), rows, sliced, reach))
     return sorted(made, key=lambda each: -each.reach)[:MOST]
+
+
+def _reach(values: NDArray[Any], mean: NDArray[np.float64]) -> float:
+    """How far the mean goes up and down over a parameter's values, in bins where these are many."""
+    at = _grid(values).at
+    at = at if at.max() < BINS else (at * BINS) // (at.max() + 1)
+    count = np.bincount(at)
+    means = np.bincount(at, mean)[count > 0] / count[count > 0]
+    return float(np.ptp(means))
 
 
 def draw_along(found: xr.Dataset, along: Along, name: str, best: float | None) -> str:
@@ -152,6 +162,8 @@ def draw_map(
     svg
         None where fewer than two by two settings lie there.
     """
+    if not (first.sliced and second.sliced):
+        return _draw_cloud(found, first, second, name, fewer=fewer)
     others = [each for each in varying(found) if each not in (first.name, second.name)]
     here = np.ones(found.sizes[SETTING], bool)
     for other in others:
@@ -187,6 +199,34 @@ def draw_map(
         paint,
         f"Expected {name} over {first.label} and {second.label}: from {np.nanmin(mean):.4g} to "
         f"{np.nanmax(mean):.4g}; {outside.sum()} of {len(rows)} settings outside the data.",
+    )
+
+
+def _draw_cloud(
+    found: xr.Dataset, first: Along, second: Along, name: str, *, fewer: bool
+) -> str | None:
+    """All settings as dots, where the design is no grid; None for categories."""
+    across, up = found[first.name].values, found[second.name].values
+    if "O" in (across.dtype.kind, up.dtype.kind) or len(across) < 4:
+        return None
+    some = np.arange(0, len(across), -(-len(across) // DOTS))
+    mean, outside = found["expected_objective"].values, found["domain"].values == "outside"
+
+    def paint(axes: Any) -> None:
+        colors = "viridis_r" if fewer else "viridis"
+        ends = {"vmin": mean.min(), "vmax": mean.max(), "cmap": colors}
+        inside, far = some[~outside[some]], some[outside[some]]
+        drawn = axes.scatter(across[inside], up[inside], 22, mean[inside], **ends)
+        axes.scatter(across[far], up[far], 22, mean[far], marker="x", linewidth=1.2, **ends)
+        axes.plot(across[:1], up[:1], "*", color=REAL, markersize=13)
+        bar = axes.figure.colorbar(drawn, ax=axes)
+        bar.set_label(short(f"expected {name}", 34), color=INK)
+        name_axes(axes, first.label, second.label)
+
+    return draw_svg(
+        paint,
+        f"Expected {name} of {len(some)} settings over {first.label} and {second.label}: "
+        f"{mean.min():.4g} to {mean.max():.4g}; {outside.sum()} outside the data.",
     )
 
 

@@ -87,7 +87,7 @@ def legend(dataset: xr.Dataset) -> list[str]:
         against, power = dataset.attrs["replicates_against"], dataset.attrs["replicates_power"]
         most = min(MOST_REPLICATES, int(dataset.attrs["trials_per_setting"]))
         said.append(
-            f"replicates: trials at each setting that tell its expected value from {against} "
+            f"replicates: trials at each setting that tell its expected value from {against}, "
             f"{power:.0%} of the time (many: more than {most})"
         )
     return said

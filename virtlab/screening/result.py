@@ -87,7 +87,7 @@ class Screen:
         if constant := constants(found):
             lines.append(f"at {constant}")
         if self.ranked:
-            lines += lines_of(columns(found, 0, min(TOP, self.ranked)), width=width)
+            lines += lines_of(columns(found, slice(0, min(TOP, self.ranked))), width=width)
         if self.ranked > TOP:
             lines.append(f"… and {self.ranked - TOP:,} more")
         lines += [*remarks(found), *legend(found)]
@@ -97,7 +97,7 @@ class Screen:
                 "the model guesses; nearest first:"
             )
             end = self.ranked + min(TOP, apart)
-            lines += lines_of(columns(found, self.ranked, end), width=width)
+            lines += lines_of(columns(found, slice(self.ranked, end)), width=width)
             lines += [f"… and {apart - TOP:,} more"] * (apart > TOP)
         lines += self._suggested(width)
         lines += [f"trust: {said}" for said in attrs["trust"].splitlines()]

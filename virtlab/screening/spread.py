@@ -61,13 +61,16 @@ def expect(values: Floats, member: NDArray[np.integer], members: int) -> Expecta
     from scipy.special import chdtri, stdtrit
 
     count, means = _by_member(values, member, members)
-    mean = values.mean(axis=1)
+    # a mean of what is always the same is that, not that but for its last digit
+    same = (values == values[:, :1]).all(axis=1)
+    means[same] = values[same, :1]
+    mean = np.where(same, values[:, 0], values.mean(axis=1))
     # centred first: the sum of squares of large numbers that hardly differ would cancel
     own = np.take_along_axis(means, member.astype(np.intp), axis=1)
     squares = ((values - own) ** 2).sum(axis=1)
     noise = np.sqrt(squares / (values.shape[1] - members))
     of_noise = noise**2 * (1 / count).mean(axis=1)
-    spread = means.var(axis=1, ddof=1)
+    spread = np.where(same, 0.0, means.var(axis=1, ddof=1))
     ignorance = np.sqrt(np.maximum(spread - of_noise, 0))
     # of M - 1 degrees of freedom, 5 % of estimates are further below the true variance
     most = np.sqrt(spread * (members - 1) / chdtri(members - 1, SURE))

@@ -8,12 +8,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from virtlab.screening.dataset import GOAL, parameters_of
 from virtlab.screening.objective import cell
 from virtlab.trials import SETTING
 
 if TYPE_CHECKING:
     import xarray as xr
+    from rich.table import Table
 
 WIDEST = 200
 """Characters, where there is no terminal to ask."""
@@ -34,9 +38,9 @@ class Column:
     needed: bool = True
 
 
-def columns(dataset: xr.Dataset, start: int, stop: int) -> list[Column]:
-    """Settings `start` to `stop` in words; parameters that vary, then what was found."""
-    part = dataset.isel({SETTING: slice(start, stop)})
+def columns(dataset: xr.Dataset, rows: slice | NDArray[np.intp]) -> list[Column]:
+    """Some settings in words; parameters that vary in the screen, then what was found."""
+    part = dataset.isel({SETTING: rows})
     found = [Column("rank", [str(place or "–") for place in part["rank"].values.tolist()])]
     found += [
         Column(name + bracketed(part[name].attrs), [cell(value) for value in part[name].values])
@@ -81,33 +85,38 @@ def constants(dataset: xr.Dataset) -> str:
 
 
 def lines_of(table: list[Column], *, width: int = WIDEST) -> list[str]:
-    """Lay a table out with rich; columns that are not needed go where it is too wide."""
+    """Lay a table out with rich; of columns that are not needed the last go where it is too wide.
+
+    What is still too wide then is longer than the terminal, rather than cut.
+    """
     from rich.console import Console
+
+    console = Console(file=io.StringIO(), width=10_000, color_system=None, legacy_windows=False)
+    keep = list(table)
+    while console.measure(laid_out := _laid_out(keep)).maximum > width:
+        spare = [column for column in keep if not column.needed]
+        if not spare:
+            break
+        keep.remove(spare[-1])
+    console.print(laid_out)
+    assert isinstance(console.file, io.StringIO)
+    lines = [line.rstrip() for line in console.file.getvalue().splitlines()]
+    left = [column.head for column in table if column not in keep]
+    return lines + [f"no room for {', '.join(left)}: widen the terminal, or use -o"] * bool(left)
+
+
+def _laid_out(table: list[Column]) -> Table:
+    """Columns to the right, the last one to the left."""
     from rich.table import Table
     from rich.text import Text
 
-    console = Console(file=io.StringIO(), width=width, color_system=None, legacy_windows=False)
-    keep = list(table)
-    while True:
-        made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-        for number, column in enumerate(keep):
-            last = number == len(keep) - 1
-            made.add_column(
-                Text(column.head), justify="left" if last else "right", no_wrap=not last
-            )
-        for row in zip(*(column.cells for column in keep), strict=True):
-            made.add_row(*map(Text, row))
-        spare = [column for column in keep if not column.needed]
-        if not spare or console.measure(made).maximum <= width:
-            break
-        keep.remove(spare[-1])
-    # what is still too wide is longer than the terminal, rather than cut
-    console.width = max(
-        width, console.measure(made, options=console.options.update(width=9999)).maximum
-    )
-    console.print(made)
-    assert isinstance(console.file, io.StringIO)
-    return [line.rstrip() for line in console.file.getvalue().splitlines()]
+    made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for column in table:
+        last = column is table[-1]
+        made.add_column(Text(column.head), justify="left" if last else "right", no_wrap=True)
+    for row in zip(*(column.cells for column in table), strict=True):
+        made.add_row(*map(Text, row))
+    return made
 
 
 def bracketed(attrs: Mapping[Any, Any]) -> str:
@@ -149,11 +158,13 @@ def _goals(part: xr.Dataset) -> list[Column]:
                 name + bracketed({"units": unit or "1"}),
                 [f"{value:.4g}" for value in value["expected_objective"]],
             ),
-            Column(
-                "90 %", [f"{low:.4g} to {high:.4g}" for low, high in ends], needed=len(goals) == 1
-            ),
+            Column("90 %", [f"{low:.4g} to {high:.4g}" for low, high in ends], needed=False),
             Column("noise", [f"{noise:.2g}" for noise in value["objective_noise"]], needed=False),
-            Column("ignorance", [f"{own:.2g}" if own else f"< {m:.2g}" for own, m in sure]),
+            Column(
+                "ignorance",
+                [f"{own:.2g}" if own or not m else f"< {m:.2g}" for own, m in sure],
+                needed=False,
+            ),
         ]
     return found
 
@@ -163,7 +174,7 @@ def _shares(part: xr.Dataset, name: str, head: str) -> list[Column]:
     if name not in part:
         return []
     cells = ["–" if math.isnan(share) else f"{share:.2f}" for share in part[name].values.tolist()]
-    return [Column(head, cells)]
+    return [Column(head, cells, needed=False)]
 
 
 def _count(number: float) -> str:
