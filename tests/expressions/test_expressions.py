@@ -162,6 +162,7 @@ def test_message_names_the_key_the_place_and_what_is_allowed():
         ("fraction_above(trace, image)", "image", "takes one level per trial"),
         ("median(trace)", "median", "unknown function 'median'; did you mean 'mean'?"),
         ("state", "state", "state is a category"),
+        ('state == "upp"', '"upp"', "state is never 'upp'"),
         ("light > 2", "light > 2", "a comparison may only stand in require"),
         ("2 ** 10", "2 ** 10", "names no measurement and no parameter"),
         ("log * 2", "log", "log is a function; write log(…)"),
@@ -193,7 +194,11 @@ def test_what_cannot_be_a_goal_is_pointed_at(text, place, said):
         ("1 < 2", "names no measurement and no parameter"),
         ("light is 2", "compare numbers"),
         ("light in power", "compare numbers"),
-        ("state == 1", "state is a category"),
+        ("state == 1", 'state is a category; only state == "up", alone'),
+        ('state == "upp"', "state is never 'upp'; did you mean 'up'?; it is one of: up, down"),
+        ('stat == "up"', "unknown name 'stat'; did you mean 'state'?"),
+        ('light == "up"', "light is a number"),
+        ('state == "up" and light > 1', "is not allowed here"),
     ],
 )
 def test_what_cannot_be_required_is_told(text, said):
@@ -306,3 +311,18 @@ def test_integral_of_an_axis_that_runs_backwards_keeps_its_sign():
     known = known_names([Measurement("trace", dims=("k",), shape=(3,))], [], coords)
     values = {"trace": np.array([[[1.0, 1.0, 1.0]]])}
     assert parse_goal("integral(trace)", known, WHERE).evaluate(values) == 2
+
+
+def test_category_is_compared_with_a_text():
+    values = {"state": np.array([["up", "down"], ["", "up"]], dtype=object)}
+    met = parse_requirement('state == "up"', KNOWN, WHERE).evaluate(values)
+    np.testing.assert_array_equal(met, [[True, False], [False, True]])
+    other = parse_requirement("state != 'up'", KNOWN, WHERE).evaluate(values)
+    np.testing.assert_array_equal(other, [[False, True], [False, False]])
+
+
+def test_category_as_a_goal_is_0_or_1():
+    values = {"state": np.array([["up", "down"]], dtype=object)}
+    found = parse_goal('state == "down"', KNOWN, WHERE)
+    np.testing.assert_array_equal(found.evaluate(values), [[0.0, 1.0]])
+    assert (found.names, found.units) == ({"state"}, "")

@@ -115,3 +115,15 @@ def test_outcomes_hold_every_trial(lamp):
     np.testing.assert_array_equal(found.met, drawn.measurements["light"] > 11)
     np.testing.assert_allclose(found.feasibility, found.met.mean(axis=1))
     assert found.cost.tolist() == [1, 1, 4, 4]
+
+
+def test_category_can_be_required_and_pursued(lamp, asked):
+    lamp()
+    clear = (MAXIMIZE, 'minimize = "light"\nrequire = [\'glass == "clear"\']')
+    found = screen(asked(clear)).dataset
+    assert (found["power"][0], found["glass"][0]) == (1, "clear")
+    chance = found["require_probability"].values
+    np.testing.assert_array_equal(chance, (found["glass"] == "clear").values)
+    milky = screen(asked((MAXIMIZE, "maximize = 'glass == \"milky\"'"))).dataset
+    assert milky["glass"].values[:4].tolist() == ["milky"] * 4
+    assert milky["expected_objective"].values[:5].tolist() == [1, 1, 1, 1, 0]

@@ -191,7 +191,10 @@ class Compiler:
                 raise self._refused(node, f"{name} is a function; write {name}(…)")
             raise self._refused(node, f"unknown name {name!r}{suggestion(name, list(self.known))}")
         if item.kind == "categorical":
-            raise self._refused(node, f"{name} is a category; an objective takes numbers only")
+            example = next(iter(item.categories), "…")
+            raise self._refused(
+                node, f'{name} is a category; only {name} == "{example}", alone, can be asked of it'
+            )
         own = (item.dims, item.shape) if isinstance(item, Measurement) else ((), ())
         units = "" if item.units == "1" else item.units
         return Term(lambda values: values[name], frozenset({name}), *own, units)

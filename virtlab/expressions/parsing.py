@@ -10,7 +10,16 @@ import numpy as np
 
 from virtlab.conditioning import Parameter
 from virtlab.errors import ConfigError
-from virtlab.expressions.arithmetic import ALLOWED, Array, Compiler, Evaluate, Known, Values
+from virtlab.expressions.arithmetic import (
+    ALLOWED,
+    Array,
+    Compiler,
+    Evaluate,
+    Known,
+    Term,
+    Values,
+)
+from virtlab.expressions.categories import compare_category
 from virtlab.expressions.reductions import Axis
 from virtlab.expressions.syntax import Refused, parse_tree, pointed
 from virtlab.trials import Measurement
@@ -98,12 +107,16 @@ def parse_requirement(text: str, known: Known, where: str) -> Expression:
     return _parse(text, known, where, requirement=True)
 
 
+def _compiled(text: str, known: Known, *, requirement: bool) -> Term:
+    node, aliases = parse_tree(text, known)
+    compiler = Compiler(text, known, aliases)
+    return compiler.requirement(node) if requirement else compiler.scalar(node)
+
+
 def _parse(text: str, known: Known, where: str, *, requirement: bool) -> Expression:
     text = " ".join(text.split())
     try:
-        node, aliases = parse_tree(text, known)
-        compiler = Compiler(text, known, aliases)
-        term = compiler.requirement(node) if requirement else compiler.scalar(node)
+        term = compare_category(text, known) or _compiled(text, known, requirement=requirement)
         if not term.names:
             raise Refused(0, len(text), "names no measurement and no parameter")
     except Refused as fault:
@@ -116,6 +129,7 @@ def _parse(text: str, known: Known, where: str, *, requirement: bool) -> Express
 
     def evaluate(values: Values) -> Array:
         with np.errstate(all="ignore"):  # who asked sees to values that are not finite
-            return term.evaluate(values)
+            found = term.evaluate(values)
+        return found if requirement else found.astype(np.float64)
 
     return Expression(text, term.names, term.units, evaluate)

@@ -128,12 +128,16 @@ def _in_terms_of(model: Model, name: str, data: xr.Dataset) -> NDArray[Any]:
     found = data[name]
     if set(found.dims) == {TRIAL, *dims}:
         found = found.transpose(TRIAL, *dims)
-    if found.dims != (TRIAL, *dims) or found.shape[1:] != shape or found.dtype.kind not in "iufb":
+    texts = known.kind == "categorical"
+    alike = found.dtype.kind in ("OSU" if texts else "iufb")
+    if found.dims != (TRIAL, *dims) or found.shape[1:] != shape or not alike:
         raise DataError(
             f"--data: {name!r} has {dict(found.sizes)} of {found.dtype}, the model knows "
             f"{dict(zip(dims, shape, strict=True)) or 'one number'} per trial; describe it as in "
             "the experiment.toml that the model was trained with"
         )
+    if texts:
+        return found.values.astype(object)
     _check_axes(model, name, found)
     try:
         return convert(

@@ -237,16 +237,16 @@ def values_of(
     names: frozenset[str],
     settings: Mapping[str, NDArray[Any]],
     measurements: Mapping[str, NDArray[Any]],
-) -> dict[str, Floats]:
+) -> dict[str, NDArray[Any]]:
     """Arrays as expressions take them: parameters ``(setting, 1)``, own dims flattened."""
-    values = {}
+    values: dict[str, NDArray[Any]] = {}
     for name in names:
         if name in measurements:
             array = measurements[name]
-            shape = array.shape if array.ndim == 2 else (*array.shape[:2], -1)
-            values[name] = array.reshape(shape).astype(np.float64)
+            array = array if array.ndim == 2 else array.reshape(*array.shape[:2], -1)
         else:
-            values[name] = settings[name].astype(np.float64)[:, None]
+            array = settings[name][:, None]
+        values[name] = array if array.dtype == object else array.astype(np.float64)
     return values
 
 
