@@ -19,6 +19,7 @@ _ROOMS = {
     "Reader": "plugins",
     "VirtlabError": "errors",
     "evaluate": "evaluation",
+    "explore": "explorer",
     "load": "simulation",
     "open_trials": "storage",
     "screen": "screening",

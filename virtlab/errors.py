@@ -66,3 +66,7 @@ class OutputError(VirtlabError):
 
 class DomainError(VirtlabError):
     """Settings lie outside the data, where none were to be simulated."""
+
+
+class ServingError(VirtlabError):
+    """A page cannot be served."""

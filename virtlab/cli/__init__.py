@@ -23,6 +23,7 @@ main = Commands(
         "evaluate": "Say how far a model can be trusted, and write a report.",
         "screen": "Rank the settings of params.toml by its objective.",
         "backtest": "Play a screen on the lab's own trials, against rivals.",
+        "explore": "Try settings on a page with sliders, in the browser.",
         "plugins": "List the installed conditioners and readers.",
     },
 )
