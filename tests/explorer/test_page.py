@@ -27,6 +27,12 @@ def change(tab, name, value, attribute="value"):
     tab.wait(f"{DOCUMENT}.get_model_by_name('params').text !== {before!r}")
 
 
+def compare(tab):
+    """Show a second setting."""
+    tab.evaluate(f"{DOCUMENT}.get_model_by_name('two').active = true")
+    tab.wait(f"{DOCUMENT}.get_model_by_name('params').text.includes('zip')")
+
+
 def picture(tab, at=0):
     """Pixels of a measurement's first figure, once they are still."""
     script = f"""(async () => {{
@@ -100,8 +106,7 @@ def test_an_empty_box_is_told_of_and_changes_no_picture(explorer, tab):
 def test_two_settings_side_by_side(explorer, tab):
     tab.open(explorer.address)
     alone = picture(tab)
-    tab.evaluate(f"{DOCUMENT}.get_model_by_name('two').active = true")
-    tab.wait(f"{DOCUMENT}.get_model_by_name('verdict').text.includes('<b>B</b>')")
+    compare(tab)
     assert read(tab, "B_box_0", "value") == read(tab, "A_box_0", "value")
     change(tab, "B_slider_0", 9)
     assert picture(tab) != alone
@@ -113,7 +118,7 @@ def test_two_settings_side_by_side(explorer, tab):
 
 def test_copied_params_are_simulated_to_what_the_page_shows(explorer, tab, tmp_path, monkeypatch):
     tab.open(explorer.address)
-    tab.evaluate(f"{DOCUMENT}.get_model_by_name('two').active = true")
+    compare(tab)
     change(tab, "B_slider_0", 9)
     # A headless browser has no clipboard to read from.
     tab.evaluate("navigator.clipboard.writeText = async (text) => { window.copied = text }; 0")
@@ -138,7 +143,7 @@ def test_copied_params_are_simulated_to_what_the_page_shows(explorer, tab, tmp_p
 def test_a_phone_shows_slider_and_picture_at_once(explorer, tab):
     tab.size(390, 844, phone=True)
     tab.open(explorer.address)
-    tab.evaluate(f"{DOCUMENT}.get_model_by_name('two').active = true")
+    compare(tab)
     picture(tab)
     assert tab.evaluate("document.documentElement.scrollWidth") <= 390
     top, bottom = tab.evaluate(

@@ -131,7 +131,7 @@ def _nice(step: float) -> float:
 
 def _plain(number: float) -> float:
     """Drop the digits that arithmetic leaves: 0.3, not 0.30…04."""
-    return float(Decimal(f"{number:.12g}"))
+    return float(Decimal(f"{number:.15g}"))
 
 
 def candidates(spans: tuple[Span, ...], count: int, rng: np.random.Generator) -> list[Setting]:
