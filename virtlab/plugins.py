@@ -6,6 +6,7 @@ import difflib
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any, TypeVar
@@ -255,9 +256,13 @@ def _load(point: metadata.EntryPoint, kind: type[P]) -> P:
 
 
 def _origin(point: metadata.EntryPoint) -> tuple[str, str]:
-    if point.dist is None:
-        return "unknown", "0"
-    return point.dist.name, point.dist.version
+    return ("unknown", "0") if point.dist is None else _named(point.dist)
+
+
+@cache
+def _named(distribution: metadata.Distribution) -> tuple[str, str]:
+    """Name and version, which are parsed anew whenever they are asked for."""
+    return distribution.name, distribution.version
 
 
 def _normal(name: str) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from virtlab import plugins
-from virtlab.conditioning import Parameter, Settings, condition
+from virtlab.conditioning import Conditioner, Parameter, Settings, condition
 from virtlab.design import Design, design_from
 from virtlab.domain import Domain
 from virtlab.errors import ConfigError, ModelFileError
@@ -44,7 +44,7 @@ class Model:
             features = self.manifest["features"]
             self._center = np.array(features["center"], np.float64)
             self._scale = np.array(features["scale"], np.float64)
-            self._conditioner = self.manifest["conditioner"]
+            self._made_with = self.manifest["conditioner"]
             self.scores: Mapping[str, Mapping[str, Any]] = self.manifest["scores"]
         except (KeyError, TypeError, ValueError) as error:
             raise ModelFileError(
@@ -80,6 +80,13 @@ class Model:
         same = None if fixed is None else tuple(int(i) for i in fixed)
         return Domain(reference, float(found["reach"]), weights, same)
 
+    @cached_property
+    def _conditioner(self) -> Conditioner:
+        """The plugin that it was trained with; looked up once, which reads installed packages."""
+        name = self._made_with["name"]
+        plugins.check_version(name, self._made_with["distribution"], self._made_with["version"])
+        return plugins.conditioner(name)
+
     def conditions(self, settings: Settings) -> NDArray[np.float32]:
         """Encode and standardise settings as in training, ``(setting, feature)``.
 
@@ -90,10 +97,8 @@ class Model:
         SettingError
             A setting is impossible.
         """
-        made_with = self._conditioner
-        plugins.check_version(made_with["name"], made_with["distribution"], made_with["version"])
-        conditioner = plugins.conditioner(made_with["name"])
-        encoded = condition(conditioner, settings, self.parameters, made_with["options"])
+        made_with = self._made_with
+        encoded = condition(self._conditioner, settings, self.parameters, made_with["options"])
         if list(encoded.labels) != self.manifest["features"]["labels"]:
             raise ModelFileError(
                 f"{self.file.path}: conditioner {made_with['name']!r} now makes the features "
@@ -166,7 +171,8 @@ class Model:
 
     def __getstate__(self) -> dict[str, Any]:
         """Travel without what is loaded: it is read again from the model file."""
-        return {key: v for key, v in self.__dict__.items() if key not in ("runtime", "domain")}
+        loaded = ("runtime", "domain", "_conditioner")
+        return {key: v for key, v in self.__dict__.items() if key not in loaded}
 
     def summary(self) -> str:
         """What it was trained on, its held-out scores and their verdict, as text."""
