@@ -12,9 +12,9 @@ from virtlab.cli import main
 from virtlab.config import read_experiment, read_params
 from virtlab.errors import ConfigError
 from virtlab.screening import Game, backtest
+from virtlab.screening.baselines import choose_by_process, per_parameter
 from virtlab.screening.course import Course, Step
 from virtlab.screening.pool import make_pool
-from virtlab.screening.rivals import choose_by_process, per_parameter
 from virtlab.storage import open_trials
 
 LAB = """
@@ -172,8 +172,8 @@ def test_summary_is_of_seeds_played_to_the_end():
     assert lines[0] == "maximize light: 99 settings, the best has 50; 10 at random; 2 seeds"
     assert "49.5, 0.5 [0.25, 0.75]" in lines[4]
     assert lines[-1] == "virtlab: the lab's best setting was found in 1 of 2 seeds"
-    rival = course_of((9, 9), policy="random").steps
-    unfinished = replace(found, steps=found.steps + rival)
+    baseline = course_of((9, 9), policy="random").steps
+    unfinished = replace(found, steps=found.steps + baseline)
     assert unfinished.seeds == []
     assert "no seed has been played to its end" in unfinished.lines()[1]
 

@@ -62,7 +62,7 @@ def backtest(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Play the screen of PARAMS on the trials of EXPERIMENT, against its rivals.
+    """Play the screen of PARAMS on the trials of EXPERIMENT, against baselines.
 
     Would it have found the winner sooner? Most settings of the lab are hidden. From a random
     start, virtlab's screen (trained anew each time on what is known), a Gaussian process with

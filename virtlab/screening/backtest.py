@@ -21,12 +21,12 @@ from virtlab.config import Experiment, Params
 from virtlab.errors import ConfigError, OutputError
 from virtlab.modelfile import replace_whole
 from virtlab.progress import Progress, Report
+from virtlab.screening.baselines import choose_at_random, choose_by_process
 from virtlab.screening.course import Course, Step, csv_text, is_course, read_steps
 from virtlab.screening.findings import find, join
 from virtlab.screening.objective import names_of, read_objective
 from virtlab.screening.outcomes import draw_outcomes
 from virtlab.screening.pool import Places, Pool, make_pool
-from virtlab.screening.rivals import choose_at_random, choose_by_process
 from virtlab.screening.suggestion import Asked, suggest
 
 VIRTLAB, PROCESS, RANDOM = "virtlab", "GP-EI", "random"
@@ -70,7 +70,7 @@ def backtest(
     force: bool = False,
     report: Report | None = None,
 ) -> Course:
-    """Play virtlab against its rivals on a lab's own trials.
+    """Play virtlab against baselines on a lab's own trials.
 
     Parameters
     ----------
