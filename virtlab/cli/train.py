@@ -71,4 +71,8 @@ def train(
         )
     path = model.file.path
     data = {"model": path, "scores": model.scores, "verdict": model.manifest["verdict"]}
-    emit(data, [model.summary(), f"written to {path}"], as_json=as_json)
+    lines = [model.summary()]
+    if audited := model.manifest.get("audit"):
+        data["audit"] = audited
+        lines.append(audited["words"])
+    emit(data, [*lines, f"written to {path}"], as_json=as_json)

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from virtlab.simulation import Model
 
 FEWEST = (20, 5)  # pairs and settings
-TRACE_NEARNESS, TRACE_ADVANTAGE = 0.53, 0.05  # less is not worth a word
-CLEAR_NEARNESS, CLEAR_ADVANTAGE = 0.7, 0.75  # from here on it is memory, not a trace of it
+TRACE_NEARNESS, TRACE_ADVANTAGE = 0.55, 0.15  # less is not worth a word
+CLEAR_NEARNESS, CLEAR_ADVANTAGE = 0.8, 0.7  # from here on it is memory, not a trace of it
 
 NOTHING, SOME, MEMORISES, UNKNOWN = (
     "nothing found",
