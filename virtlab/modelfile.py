@@ -230,7 +230,8 @@ def _restore_numbers(manifest: dict[str, Any]) -> None:
     """NaN again where JSON says null, in what is always a number: scores, and training's curve."""
     scores, training = manifest.get("scores"), manifest.get("training")
     history = training.get("history") if isinstance(training, dict) else None
-    rows = [*(scores.values() if isinstance(scores, dict) else ()), *(history or ())]
+    rows = [*scores.values()] if isinstance(scores, dict) else []
+    rows += history if isinstance(history, list) else []
     for row in (row for row in rows if isinstance(row, dict)):
         for key in {"model", "marginal", "nearest", "loss", "score", "best"} & row.keys():
             row[key] = float("nan") if row[key] is None else row[key]

@@ -1,9 +1,12 @@
 """The audit catches models that repeat their training trials, and no others."""
 
+import json
+
 import numpy as np
 import pytest
 
-from virtlab.evaluation.audit import MEMORISES, NOTHING, UNKNOWN, audit
+from virtlab.errors import ModelFileError
+from virtlab.evaluation.audit import MEMORISES, NOTHING, UNKNOWN, audit, examine
 from virtlab.evaluation.heldout import HeldOut, read_held_out
 from virtlab.evaluation.matching import match_trials
 from virtlab.trials import SETTING, TRIAL
@@ -164,3 +167,23 @@ def test_one_fold_alone_tells_nothing(lab):
 def test_the_same_trials_give_the_same_audit(lab):
     first, second = (judged(lab.KnownModel(), lab.training, lab.new) for _ in range(2))
     assert first == second
+
+
+# a private model, audited when it was trained
+
+
+def test_what_training_found_is_told_again_where_no_trials_are_kept(lab):
+    whole = lab.KeptModel()
+    private = lab.KnownModel()
+    private.manifest["audit"] = json.loads(json.dumps(examine(whole)))
+    assert audit(private, None) == audit(whole, read_held_out(whole))
+
+
+@pytest.mark.parametrize(
+    "change", [{"pairs": "many"}, {"gaps": 3}, {"copies": {"value": 1}}, {"advantage": [1, 2]}]
+)
+def test_an_audit_that_is_garbled_is_told(lab, change):
+    private = lab.KnownModel()
+    private.manifest["audit"] = examine(lab.KeptModel()) | change
+    with pytest.raises(ModelFileError, match="garbles the audit"):
+        audit(private, None)

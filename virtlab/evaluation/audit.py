@@ -12,10 +12,10 @@ drew at its setting without having seen it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from virtlab.errors import ModelFileError
 from virtlab.evaluation.estimates import Estimate
 from virtlab.evaluation.heldout import HeldOut, read_held_out
 from virtlab.evaluation.matching import Matched
@@ -23,6 +23,8 @@ from virtlab.evaluation.memory import Memory, beside_folds, beside_new
 
 if TYPE_CHECKING:
     from virtlab.simulation import Model
+
+_ESTIMATE = ("value", "low", "high")
 
 FEWEST = (20, 5)  # pairs and settings
 TRACE_NEARNESS, TRACE_ADVANTAGE = 0.55, 0.15  # less is not worth a word
@@ -86,8 +88,8 @@ def audit(model: Model, kept: HeldOut | None, new: Matched | None = None) -> Aud
         Trials of the same lab that it never saw; None: there are none.
     """
     control = "held-out draws" if new is None else "new trials"
-    if kept is None and (found := model.manifest.get("audit")) and new is None:
-        return from_dict(found)
+    if kept is None and new is None and model.manifest.get("audit"):
+        return _as_examined(model)
     if kept is None:
         why = "the model file keeps none of the trials that it was trained on"
         return Audit(UNKNOWN, f"memorisation: {UNKNOWN}: {why}", control, 0)
@@ -111,12 +113,21 @@ def examine(model: Model) -> dict[str, Any]:
     return asdict(audit(model, read_held_out(model)))
 
 
-def from_dict(found: Mapping[str, Any]) -> Audit:
-    """What `examine` found."""
-    numbers = ("copies", "nearness", "advantage")
-    estimates = {name: found[name] and Estimate(**found[name]) for name in numbers}
-    gaps = found["gaps"] and tuple(found["gaps"])
-    return Audit(**{**found, **estimates, "gaps": gaps})
+def _as_examined(model: Model) -> Audit:
+    """What `examine` found when the model was trained."""
+    found: Any = model.manifest["audit"]
+    try:
+        estimates = {
+            name: found[name] and Estimate(*(float(found[name][key]) for key in _ESTIMATE))
+            for name in ("copies", "nearness", "advantage")
+        }
+        gaps = found["gaps"] and (float(found["gaps"][0]), float(found["gaps"][1]))
+        told = [str(found[key]) for key in ("verdict", "words", "control")]
+        return Audit(*told, int(found["pairs"]), **estimates, gaps=gaps)
+    except (KeyError, IndexError, TypeError, ValueError) as error:
+        raise ModelFileError(
+            f"{model.file.path}: its manifest.json garbles the audit ({error}); train again"
+        ) from error
 
 
 def _judge(found: Memory, control: str) -> Audit:

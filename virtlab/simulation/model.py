@@ -76,9 +76,19 @@ class Model:
                 f"{self.file.path}: its manifest.json weighs {weights.size} features of a "
                 f"condition, its reference has {reference.shape[1]}; train again"
             )
-        fixed = found.get("fixed")
-        same = None if fixed is None else tuple(int(i) for i in fixed)
-        return Domain(reference, float(found["reach"]), weights, same)
+        return Domain(reference, float(found["reach"]), weights, self._fixed(reference.shape[1]))
+
+    def _fixed(self, features: int) -> tuple[int, ...] | None:
+        """Features that never varied, where a private model's reference does not tell."""
+        fixed = self.manifest["domain"].get("fixed")
+        if fixed is None:
+            return None
+        if not isinstance(fixed, list) or not set(fixed) <= set(range(features)):
+            raise ModelFileError(
+                f"{self.file.path}: its manifest.json names fixed features that there are not; "
+                "train again"
+            )
+        return tuple(fixed)
 
     @cached_property
     def _conditioner(self) -> Conditioner:
