@@ -5,6 +5,7 @@ import json
 import shutil
 from pathlib import Path
 
+import h5py
 import pytest
 from click.testing import CliRunner
 
@@ -130,7 +131,40 @@ def test_csv_says_what_is_suggested(folder):
 def test_best_so_far_can_be_given(folder):
     params = (folder / "params.toml").read_text()
     (folder / "params.toml").write_text(params + "best = 0.1\n")
-    assert "best measured setting: 0.1" in run(folder, "--suggest", 2).stdout
+    assert "best measured trial: 0.1, as params.toml says" in run(folder, "--suggest", 2).stdout
+    target = params.replace('minimize = "overshoot"', "target = { overshoot = 10 }")
+    (folder / "params.toml").write_text(target + "best = 12\n")
+    assert "best measured trial: 2, as params.toml says" in run(folder, "--suggest", 2).stdout
+
+
+SINCE = """
+[experiment]
+name = "since"
+[data]
+files = ["since.h5"]
+[parameters]
+stiffness = { path = "stiffness", units = "N/m" }
+drag = { path = "drag", units = "kg/s" }
+release = { path = "release", units = "mm" }
+[measurements]
+overshoot = { path = "overshoot", units = "mm" }
+"""
+
+
+def test_trials_measured_since_are_not_suggested_and_their_best_counts(folder):
+    (folder / "params.toml").write_text(PARAMS.partition("require")[0])
+    (folder / "possible.csv").write_text("stiffness,drag,release\n40,0.42,19\n45,0.98,19\n")
+    possible = ("--candidates", folder / "possible.csv", "--suggest", 2)
+    assert "nothing else is left" not in run(folder, *possible).stdout
+    with h5py.File(folder / "since.h5", "w") as file:
+        new = {"stiffness": (45, "N/m"), "drag": (0.98, "kg/s"), "release": (19, "mm")}
+        for name, (value, unit) in (new | {"overshoot": (0.123, "mm")}).items():
+            file[name] = [value]
+            file[name].attrs["units"] = unit
+    (folder / "since.toml").write_text(SINCE)
+    text = run(folder, *possible, "--data", folder / "since.toml").stdout
+    assert "best measured trial: 0.123, of 1 trials of --data" in text
+    assert "nothing else is left: 1 of 2" in text
 
 
 def test_options_that_need_suggest_say_so(folder):

@@ -27,7 +27,7 @@ from virtlab.screening.findings import find, join
 from virtlab.screening.objective import names_of, read_objective
 from virtlab.screening.outcomes import draw_outcomes
 from virtlab.screening.pool import Places, Pool, make_pool
-from virtlab.screening.suggestion import Asked, suggest
+from virtlab.screening.suggestion import Asked, Told, suggest
 
 VIRTLAB, PROCESS, RANDOM = "virtlab", "GP-EI", "random"
 CSV = ".csv"
@@ -194,13 +194,14 @@ def _choose_by_screen(
 
     seed = int(rng.integers(2**31))
     model = train(experiment, output=path, seed=seed, force=True, only=pool.rows(known))
-    objective = read_objective(params, names_of(model))
+    # What params.toml says of the best so far may come from trials that are hidden here.
+    objective = replace(read_objective(params, names_of(model)), best=None)
     design, asked = pool.design(hidden), Asked(count, outside=True)
     members, trials = model.runtime.members, params.trials
     portions = draw_outcomes(model, design, objective, params)
     findings = join([find(objective, portion, members=members) for portion in portions])
     found = suggest(
-        model, objective, design, findings, asked, None, trials=trials, seed=params.seed
+        model, objective, design, findings, asked, Told(), trials=trials, seed=params.seed
     )
     return hidden[found.places]
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from virtlab.conditioning import Parameter, suggestion
+from virtlab.conditioning import Parameter, categories_of, suggestion
 from virtlab.errors import DataError
 from virtlab.screening.front import on_front
 from virtlab.screening.measured import read_measured
@@ -70,6 +70,23 @@ def best_known(objective: Objective, model: Model, data: xr.Dataset | None) -> B
     known = kept.settings_of_trials | kept.trials
     values = {name: known[name] for name in objective.names}
     return best_of(objective, values, f"of the {len(kept.setting):,} trials that trained the model")
+
+
+def settings_in(model: Model, data: xr.Dataset) -> dict[str, NDArray[Any]]:
+    """Settings of a lab's trials in the model's units, but for those with unknown categories.
+
+    Raises
+    ------
+    DataError
+        A parameter is missing, or has other units.
+    """
+    found = {item.name: _in_terms_of(model, item.name, data) for item in model.parameters}
+    named = np.ones(data.sizes[TRIAL], bool)
+    for item in model.parameters:
+        if item.kind == "categorical":
+            found[item.name] = categories_of(found[item.name])
+            named &= np.isin(found[item.name], item.categories)
+    return {name: values[named] for name, values in found.items()}
 
 
 def best_of(objective: Objective, values: Mapping[str, NDArray[Any]], source: str) -> Best:

@@ -10,14 +10,14 @@ import numpy as np
 from virtlab.config import Params
 from virtlab.design import Design, make_design
 from virtlab.progress import Progress, Report
-from virtlab.screening.best import best_known
+from virtlab.screening.best import best_known, settings_in
 from virtlab.screening.candidates import read_candidates
 from virtlab.screening.findings import Findings, Order, find, join, rank
 from virtlab.screening.objective import Floats, Objective, names_of, read_objective
 from virtlab.screening.outcomes import draw_outcomes, join_outcomes
 from virtlab.screening.replicates import replicates
 from virtlab.screening.result import Screen
-from virtlab.screening.suggestion import Asked, Running, suggest
+from virtlab.screening.suggestion import Asked, Running, Told, suggest
 from virtlab.simulation import Model, load
 
 MOST_COMPARED = 100
@@ -81,7 +81,8 @@ def screen(
     else:
         design = read_candidates(params, candidates, model.parameters)
 
-    best = best_known(objective, model, None if data is None else open_trials(data))
+    measured = None if data is None else open_trials(data)
+    best = best_known(objective, model, measured)
 
     def found_at(settings: Design) -> Findings:
         portions = draw_outcomes(
@@ -98,13 +99,18 @@ def screen(
         if asked.pending is not None:
             pending = read_candidates(params, asked.pending, model.parameters)
             running = Running(pending, found_at(pending))
+        beside = Told(
+            running,
+            best if measured is not None or objective.best is not None else None,
+            None if measured is None else settings_in(model, measured),
+        )
         suggestion = suggest(
             model,
             objective,
             design,
             findings,
             asked,
-            running,
+            beside,
             trials=params.trials,
             seed=params.seed,
         )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from virtlab.conditioning import Settings
 from virtlab.design import Design
 from virtlab.errors import ConfigError
 from virtlab.screening.acquisition import (
@@ -20,6 +21,7 @@ from virtlab.screening.acquisition import (
     improving,
 )
 from virtlab.screening.belief import Belief, believe
+from virtlab.screening.best import Best
 from virtlab.screening.findings import LIKELY, Findings
 from virtlab.screening.ignorance import Ignorance
 from virtlab.screening.objective import Objective, cell
@@ -66,6 +68,25 @@ class Running:
 
 
 @dataclass(frozen=True)
+class Told:
+    """What is known beside the trials that the model file keeps.
+
+    Parameters
+    ----------
+    running
+        Settings that run already.
+    best
+        What the best measured trials have reached, instead of those of the model file.
+    measured
+        Settings that were measured since.
+    """
+
+    running: Running | None = None
+    best: Best | None = None
+    measured: Settings | None = None
+
+
+@dataclass(frozen=True)
 class Suggestion:
     """Settings to run next, best first.
 
@@ -109,7 +130,7 @@ def suggest(
     design: Design,
     findings: Findings,
     asked: Asked,
-    running: Running | None,
+    beside: Told,
     *,
     trials: int,
     seed: int,
@@ -124,8 +145,8 @@ def suggest(
         What can be chosen, and what was found there.
     asked
         How many, and how.
-    running
-        Settings that run already, if any.
+    beside
+        What else is known.
     trials
         Virtual trials at each setting.
     seed
@@ -142,12 +163,13 @@ def suggest(
         )
     record = make_record(model, objective)
     ignorance = [None] * len(objective.goals) if record is None else record.ignorance()
-    looked = _look(model, objective, design, findings, record, ignorance, asked, running)
+    reached = _reached(objective, record, ignorance, beside.best)
+    looked = _look(model, objective, design, findings, record, ignorance, asked, beside, reached)
     kept = looked.kept
     wanted = Design({name: values[kept] for name, values in design.settings.items()})
     means, noise = _in_sign(findings, objective, kept)
     likely, cost = looked.likely[kept], _cost(findings, kept)
-    if running is not None:
+    if (running := beside.running) is not None:
         own = _in_sign(running.findings, objective, slice(None))
         means, noise = (np.concatenate(b, axis=1) for b in zip((means, noise), own, strict=True))
         names = wanted.settings
@@ -163,9 +185,8 @@ def suggest(
         allowed=np.arange(len(likely)) < count,
         pending=range(count, len(likely)),
     )
-    reached = _reached(objective, record, ignorance)
     batch = _choose(belief, reached, noise.mean(axis=1), record, choice, asked, seed)
-    return _told(batch, belief, kept, looked, objective, reached, asked, record)
+    return _told(batch, belief, kept, looked, objective, reached, asked, record, beside)
 
 
 @dataclass(frozen=True)
@@ -186,19 +207,19 @@ def _look(
     record: Record | None,
     ignorance: Sequence[Ignorance | None],
     asked: Asked,
-    running: Running | None,
+    beside: Told,
+    reached: Floats,
 ) -> _Looked:
     """Look at every setting alone, a portion at a time."""
     score, likely = np.zeros(design.size), _chance(findings, slice(None))
     known = np.zeros(design.size, bool)
-    reached = _reached(objective, record, ignorance)
     for first in range(0, design.size, AT_ONCE):
         here = slice(first, first + AT_ONCE)
         conditions = model.conditions({n: v[here] for n, v in design.settings.items()})
         places = conditions.astype(np.float64) * model.domain.weights
         if record is not None and record.failed:
             likely[here] *= record.yields(places, ignorance)
-        known[here] = _known(conditions, model, record, running)
+        known[here] = _known(conditions, model, record, beside)
         means, _ = _in_sign(findings, objective, here)
         for goal, missing in enumerate(ignorance):
             own = means[goal].var(axis=1, ddof=1)
@@ -227,14 +248,16 @@ def _look(
 
 
 def _known(
-    conditions: NDArray[np.float32], model: Model, record: Record | None, running: Running | None
+    conditions: NDArray[np.float32], model: Model, record: Record | None, beside: Told
 ) -> NDArray[np.bool_]:
     """Which settings were measured or run already."""
     from scipy.spatial import cKDTree
 
     before = [] if record is None else [record.conditions]
-    if running is not None:
-        before.append(model.conditions(running.design.settings))
+    if beside.running is not None:
+        before.append(model.conditions(beside.running.design.settings))
+    if beside.measured is not None:
+        before.append(model.conditions(beside.measured))
     if not before:
         return np.zeros(len(conditions), bool)
     nearest = cKDTree(np.concatenate(before)).query(conditions)[0]
@@ -265,15 +288,18 @@ def _cost(findings: Findings, rows: Any) -> Floats:
 
 
 def _reached(
-    objective: Objective, record: Record | None, ignorance: Sequence[Ignorance | None]
+    objective: Objective,
+    record: Record | None,
+    ignorance: Sequence[Ignorance | None],
+    best: Best | None,
 ) -> Floats:
     """Goals at measured settings that meet the requirements, ``(goal, setting)``.
 
     Means of few noisy trials flatter their best: each is drawn towards what the others predict
     for it, as far as noise has it.
     """
-    if objective.best is not None:
-        return np.asarray(objective.signs * objective.best)[:, None]
+    if best is not None:
+        return np.asarray((best.values * objective.signs).T)
     if record is None:
         return np.empty((len(objective.goals), 0))
     meets = (record.counts > 0) & (record.met >= LIKELY * record.trials)
@@ -313,12 +339,17 @@ def _told(
     reached: Floats,
     asked: Asked,
     record: Record | None,
+    beside: Told,
 ) -> Suggestion:
     best = None
     remarks = []
     if len(objective.goals) == 1 and reached.size:
         best = float(objective.signs[0] * reached[0].max())
-        remarks.append(f"best measured setting: {cell(best)}, what noise flatters taken out")
+        if beside.best is None:
+            said = f"setting: {cell(best)}, what noise flatters taken out"
+        else:
+            said = f"trial: {cell(best)}, {beside.best.source}"
+        remarks.append(f"best measured {said}")
     elif not reached.size and not asked.explore:
         remarks.append("no measured setting is known that meets what is required")
     if record is None:
@@ -335,7 +366,7 @@ def _told(
     if looked.measured:
         remarks.append(f"not considered: {looked.measured:,} measured or running already")
     if len(batch.settings) < asked.count:
-        remarks.append(f"only {len(batch.settings):,} settings are left")
+        remarks.append(f"nothing else is left: {len(batch.settings):,} of {asked.count:,}")
     return Suggestion(
         asked=asked,
         places=kept[batch.settings],
