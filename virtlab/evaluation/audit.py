@@ -116,14 +116,23 @@ def examine(model: Model) -> dict[str, Any]:
 def _as_examined(model: Model) -> Audit:
     """What `examine` found when the model was trained."""
     found: Any = model.manifest["audit"]
+
+    def estimate(name: str) -> Estimate | None:
+        number = found[name]
+        return number and Estimate(*(float(number[key]) for key in _ESTIMATE))
+
     try:
-        estimates = {
-            name: found[name] and Estimate(*(float(found[name][key]) for key in _ESTIMATE))
-            for name in ("copies", "nearness", "advantage")
-        }
-        gaps = found["gaps"] and (float(found["gaps"][0]), float(found["gaps"][1]))
-        told = [str(found[key]) for key in ("verdict", "words", "control")]
-        return Audit(*told, int(found["pairs"]), **estimates, gaps=gaps)
+        gaps = found["gaps"]
+        return Audit(
+            verdict=str(found["verdict"]),
+            words=str(found["words"]),
+            control=str(found["control"]),
+            pairs=int(found["pairs"]),
+            copies=estimate("copies"),
+            nearness=estimate("nearness"),
+            advantage=estimate("advantage"),
+            gaps=gaps and (float(gaps[0]), float(gaps[1])),
+        )
     except (KeyError, IndexError, TypeError, ValueError) as error:
         raise ModelFileError(
             f"{model.file.path}: its manifest.json garbles the audit ({error}); train again"
