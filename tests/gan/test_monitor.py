@@ -169,10 +169,10 @@ def court(generators=1, critics=1):
     return Monitor(table, start, real, share), state
 
 
-def watch(monitor, state, times, seen, **signs):
+def watch(monitor, state, times, seen, stage="refinement", **signs):
     for _ in range(times):
         found = {"loss": np.zeros(2)} | {name: np.array(sign) for name, sign in signs.items()}
-        monitor.watch("refinement", state, found, seen)
+        monitor.watch(stage, state, found, seen)
     return [event["trouble"] for event in state.events]
 
 
@@ -227,6 +227,11 @@ def test_draws_that_are_all_alike_are_a_collapse_unless_likelihood_found_them_so
     watch(monitor, state, 1, look([0.5, 0.5], same=True))
     state.next_stage()
     assert watch(monitor, state, 8, look([0.5, 0.5], same=True)) == []
+
+
+def test_draws_that_are_all_alike_in_likelihood_are_no_collapse():
+    monitor, state = court()
+    assert watch(monitor, state, 8, look([0.5, 0.5], same=True), stage="likelihood") == []
 
 
 def test_replicates_that_do_not_scatter_either_are_no_collapse():

@@ -100,7 +100,7 @@ class Monitor:
 
     def watch(self, stage: str, state: State, signs: Signs, look: Look) -> None:
         """Hold every member against every sign, and act on what lasts."""
-        shown = self._shown(state, signs, look)
+        shown = self._shown(stage, state, signs, look)
         acting = np.zeros(len(look.scores), bool)
         for name, trouble in TROUBLES.items():
             count = np.where(shown[name], state.watch.get(name, 0) + 1, 0)
@@ -111,21 +111,23 @@ class Monitor:
         for name in TROUBLES:  # a restart wipes the slate
             state.watch[name] = np.where(acting, 0, state.watch[name])
 
-    def _shown(self, state: State, signs: Signs, look: Look) -> dict[str, Flags]:
+    def _shown(self, stage: str, state: State, signs: Signs, look: Look) -> dict[str, Flags]:
         """Which members show which sign, now; `state` remembers what that needs."""
         score, best, none = look.scores, state.best_score, np.zeros(len(look.scores), bool)
         factor, more = FAR_ABOVE
         reference = np.where(np.isnan(self.real_spread), look.error, self.real_spread)
         same = (self.share * (look.spread < SAME_DRAWS * reference)).sum(axis=1)
-        # Likelihood does not collapse: what looks alike there is what the trials are like.
+        # Likelihood does not collapse: what looks alike there is what the trials are like, or,
+        # of few trials, a member past its best, which is not kept.
         before = state.watch.setdefault("alike before", np.zeros(len(score)))
         state.watch["alike"] = same
+        alike = (same > COLLAPSED_SHARE) & (same > before + COLLAPSED_SHARE / 2)
         shown = {
             "not finite": ~np.isfinite(score) | ~np.isfinite(signs["loss"]),
             "diverged": (score > factor * best + more) | (score > ABSURD),
             "critic won": none,
             "gradient vanished": none,
-            "collapsed": (same > COLLAPSED_SHARE) & (same > before + COLLAPSED_SHARE / 2),
+            "collapsed": alike & (stage != "likelihood"),
         }
         if "separation" in signs:
             separation, slope = signs["separation"], signs["slope"]
