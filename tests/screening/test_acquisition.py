@@ -102,6 +102,17 @@ def test_members_that_agree_between_far_settings_by_chance_are_not_believed():
     assert far < 0.1
 
 
+def test_what_few_trials_make_of_means_is_taken_out_and_draws_stay_as_wide_as_stated():
+    rng = np.random.default_rng(0)
+    places = rng.uniform(0, 1, (200, 2))
+    true = 0.5 * rng.standard_normal((1, 1, 10))
+    means = true + rng.standard_normal((1, 200, 10))  # of two trials each, with variance 2
+    known = believe(means, np.full((1, 200), 2.0), 20, places, [None])
+    assert known.deviation.mean() == pytest.approx(0.5, abs=0.25)
+    drawn = known.draws(4000, rng)[0]
+    np.testing.assert_allclose(drawn.std(axis=0), known.deviation[0], atol=0.06)
+
+
 def test_draws_have_the_beliefs_mean_and_covariance():
     known = belief([1.0, 2.0], [1.0, 0.5], np.array([[1, 0.7], [0.7, 1]]))
     drawn = known.draws(20_000, np.random.default_rng(0))[0]

@@ -102,10 +102,12 @@ def believe(
     for goal, (own, missing) in enumerate(zip(means, ignorance, strict=True)):
         apart = own - own.mean(axis=1, keepdims=True)
         spread = apart @ apart.T / (own.shape[1] - 1)
-        here = np.diag_indices(len(places))
-        # A member's mean over few trials is itself noisy.
+        # A member's mean over few trials is itself noisy. Rows and columns shrink alike: with the
+        # diagonal alone taken down there would be no such normal.
+        variance = np.maximum(np.diag(spread), np.finfo(float).tiny)
         of_mean = scatter[goal] * own.shape[1] / trials
-        spread[here] = np.maximum(spread[here] - of_mean, 0)
+        left = np.sqrt(np.maximum(variance - of_mean, 0) / variance)
+        spread *= left[:, None] * left
         length = usual if missing is None else missing.length
         covariance[goal] = spread * matern(table / (TAPER * (length or 1.0)))
         if missing is not None:
