@@ -12,12 +12,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
 import tensorflow as tf
 
 from virtlab.gan.blocks import Floats
 from virtlab.gan.layers import Weights
 from virtlab.gan.mixture import Mixture
+from virtlab.gan.triangles import multiplied_out, times
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Branches:
         mixture = self.mixture
         p = mixture.split(mixture.setting_part(weights, conditions))
         spread = weights["spread.features"][:, :, None]
-        pieces = [p["mean"], _triangle(p["regression"], p["sigma"] * spread), p["codes"]]
+        pieces = [p["mean"], multiplied_out(p["regression"], p["sigma"] * spread), p["codes"]]
         if self._summarised:
             shape = tf.concat([tf.shape(p["mean"])[:3], tf.shape(p["summary"])[2:]], axis=0)
             pieces.append(tf.broadcast_to(p["summary"][:, :, None], shape))
@@ -99,7 +99,7 @@ class Branches:
         mean, triangle, logits, summary = tf.split(
             parameters, [*sizes, parameters.shape[-1] - sum(sizes)], axis=-1
         )
-        features = mean + _times(triangle, normal[..., :q])
+        features = mean + times(triangle, normal[..., :q])
         rest = uniform, normal[..., q:]
         return self.mixture.finished(weights, summary, features, logits, *rest)
 
@@ -107,32 +107,3 @@ class Branches:
     def _summarised(self) -> bool:
         """Whether something sees the setting's summary."""
         return bool(self.mixture.noise or self.mixture.heads)
-
-
-def _triangle(regression: tf.Tensor, sigma: tf.Tensor) -> tf.Tensor:
-    """Multiply the regressions out: rows of ``(I - regression)^-1 diag(sigma)``, packed."""
-    size = sigma.shape[-1]
-    if size == 1:
-        return sigma
-    unit = np.eye(size, dtype=np.float32)
-    rows = [tf.broadcast_to(unit[0], tf.shape(sigma))]
-    for j, entries in enumerate(tf.split(regression, list(range(1, size)), axis=-1), start=1):
-        before = tf.stack(rows, axis=-2)
-        rows.append(unit[j] + tf.reduce_sum(entries[..., None] * before, axis=-2))
-    return tf.concat([(row * sigma)[..., : j + 1] for j, row in enumerate(rows)], axis=-1)
-
-
-def _times(triangle: tf.Tensor, normal: tf.Tensor) -> tf.Tensor:
-    """Packed triangles ``(member, row, entry)`` times vectors ``(member, row, feature)``.
-
-    Two products with constant matrices: the first repeats the vector for every entry, the second
-    sums up rows. On LiteRT this is several times as fast as a loop over rows or a full square.
-    """
-    size = normal.shape[-1]
-    if size == 1:
-        return triangle * normal
-    row, column = np.tril_indices(size)
-    entry = np.arange(len(row))
-    repeat, total = (np.zeros((size, len(row)), np.float32) for _ in range(2))
-    repeat[column, entry] = total[row, entry] = 1
-    return tf.tensordot(triangle * tf.tensordot(normal, repeat, 1), total.T, 1)

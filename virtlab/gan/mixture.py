@@ -27,6 +27,7 @@ from virtlab.gan.draws import apply_levels, draw_levels, to_gumbel, winner
 from virtlab.gan.heads import CONTEXT, HALF_LOG_2PI, Head
 from virtlab.gan.layers import Weights, dense, init_dense, leaky, swish
 from virtlab.gan.process import predictions
+from virtlab.gan.triangles import accumulate, squared
 
 MIN_SIGMA = 1e-3  # of a scaled standard deviation: what keeps likelihood finite on exact data
 UNIT = 0.54  # softplus of this is 1: sigmas start there
@@ -258,7 +259,7 @@ class Mixture:
         seen = features_seen[:, :, None, :]
         delta = seen * (features[:, :, None, :] - p["mean"])
         if self.layout.features > 1:
-            regression = _squared(p["regression"], self.layout.features)
+            regression = squared(p["regression"], self.layout.features)
             explained = tf.reduce_sum(regression * delta[:, :, :, None, :], axis=-1)
             innovation = delta - seen * explained
         else:
@@ -305,7 +306,7 @@ class Mixture:
         shock = tf.reduce_sum(pick * p["sigma"], axis=2) * weights["spread.features"]
         shock *= normal[..., :q]
         if q > 1:
-            shock = _accumulate(tf.reduce_sum(pick * p["regression"], axis=2), shock)
+            shock = accumulate(tf.reduce_sum(pick * p["regression"], axis=2), shock)
         features = tf.reduce_sum(pick * p["mean"], axis=2) + shock
         logits = tf.reduce_sum(pick * p["codes"], axis=2)
         rest = uniform[..., k:], normal[..., q:]
@@ -373,18 +374,6 @@ class Mixture:
         return tf.gather(values, order, axis=-1)
 
 
-def _accumulate(regression: tf.Tensor, shock: tf.Tensor) -> tf.Tensor:
-    """Solve ``delta = regression @ delta + shock`` by forward substitution.
-
-    `regression` is the triangle alone, row by row, ``(member, row, entry)``.
-    """
-    delta, rows = [shock[..., 0]], range(1, shock.shape[-1])
-    for j, entries in zip(rows, tf.split(regression, list(rows), axis=-1), strict=True):
-        before = tf.stack(delta, axis=-1)
-        delta.append(shock[..., j] + tf.reduce_sum(entries * before, axis=-1))
-    return tf.stack(delta, axis=-1)
-
-
 def _widths(raw: tf.Tensor) -> tf.Tensor:
     """Standard deviations of the components, ``(member, row, component, feature)``.
 
@@ -393,12 +382,3 @@ def _widths(raw: tf.Tensor) -> tf.Tensor:
     """
     shared = tf.reduce_mean(raw, axis=2, keepdims=True)
     return MIN_SIGMA + tf.nn.softplus(shared + UNIT) * tf.exp(LOG_RATIO * tf.tanh(raw - shared))
-
-
-def _squared(entries: tf.Tensor, size: int) -> tf.Tensor:
-    """Strictly lower triangular matrices, ``(…, size, size)``, from their rows' entries."""
-    place = np.zeros((size, size), np.int32)  # 0: a zero, put before the entries
-    place[np.tril_indices(size, -1)] = np.arange(1, (size * (size - 1)) // 2 + 1)
-    padded = tf.concat([tf.zeros_like(entries[..., :1]), entries], axis=-1)
-    found = tf.gather(padded, place.ravel(), axis=-1)
-    return tf.reshape(found, tf.concat([tf.shape(entries)[:-1], (size, size)], axis=0))
