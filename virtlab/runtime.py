@@ -112,10 +112,10 @@ class Runtime:
         self.values = int(outputs["values"]["shape"][-1])
         self.levels = int(outputs["levels"]["shape"][-1]) if "levels" in outputs else 0
         latents = self._uniforms + self._normals
-        call = self.members * self._rows  # trials per call; blocks fill calls evenly
-        self.block = _even(call, max(1, min(BLOCK, BLOCK_LATENTS // latents)))
+        self.call = self.members * self._rows  # trials per call; blocks fill calls evenly
+        self.block = _even(self.call, max(1, min(BLOCK, BLOCK_LATENTS // latents)))
         most = min(ROWS_AT_ONCE, NUMBERS_AT_ONCE // (latents + 2 * self.values))
-        self.rows = max(1, most // call) * call
+        self.rows = max(1, most // self.call) * self.call
 
     @contextmanager
     def _runners(self) -> Iterator[_Runners]:

@@ -42,7 +42,8 @@ class Tab:
         self._connection.write_message(json.dumps(message))
         while True:
             answer = json.loads(self._loop.run_until_complete(self._read()))
-            self._note(answer)
+            if answer.get("sessionId") == self._session:  # not of another tab
+                self._note(answer)
             if answer.get("id") == wanted and answer.get("sessionId") == self._session:
                 assert "error" not in answer, answer
                 return answer["result"]
@@ -216,7 +217,8 @@ def tab(browser):
     """A new tab, of a laptop's size."""
     opened = browser.tab()
     opened.size(1280, 800)
-    return opened
+    yield opened
+    opened.send("Page.close")
 
 
 @pytest.fixture

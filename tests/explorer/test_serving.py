@@ -97,6 +97,12 @@ def test_what_is_no_model_is_told_of(tmp_path):
     assert CliRunner().invoke(main, ["explore", "gone.virtlab", "-q"]).exit_code == 1
 
 
+def test_more_trials_than_can_be_looked_at_are_refused(tiny_model):
+    done = CliRunner().invoke(main, ["explore", str(tiny_model), "--trials", "200000", "-q"])
+    assert done.exit_code == 2
+    assert "100000" in done.stderr
+
+
 def test_without_bokeh_the_extra_is_named(tiny_model, monkeypatch):
     monkeypatch.setitem(sys.modules, "bokeh", None)
     done = CliRunner().invoke(main, ["explore", str(tiny_model), "--no-browser", "-q"])

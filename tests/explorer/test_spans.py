@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from virtlab.conditioning import Parameter
 from virtlab.config import parse_params
 from virtlab.explorer.pictures import bins_of
+from virtlab.explorer.sampling import Sampler
 from virtlab.explorer.spans import candidates, spans_of, starting_setting
 from virtlab.explorer.wording import params_of
 
@@ -125,3 +126,28 @@ def test_bins_hold_any_values(values):
     edges = bins_of(np.array(values), whole=False)
     assert (np.diff(edges) > 0).all()
     assert np.histogram(np.clip(values, edges[0], edges[-1]), edges)[0].sum() == len(values)
+
+
+def test_trials_drawn_in_portions_are_those_drawn_at_once(tiny):
+    sampler = Sampler(tiny, trials=700, seed=4)
+    setting = starting_setting(tiny, sampler.spans)
+    whole = sampler.draw(setting)
+    part = sampler.draw(setting, 130)
+    assert part.trials == 130
+    rest = sampler.draw(setting, known=part)
+    assert rest.trials == whole.trials == 700
+    virtual = tiny.simulate(setting, trials=700, seed=4)
+    for name, values in whole.measurements.items():
+        assert (rest.measurements[name] == values).all()
+        assert (virtual[name].values == values).all()
+
+
+@pytest.mark.parametrize("trials", [1, 320, 321, 5_000, 100_000])
+def test_portions_end_with_all_trials(trials):
+    model = SimpleNamespace(
+        runtime=SimpleNamespace(call=320), parameters=(), manifest={"parameters": []}
+    )
+    portions = Sampler(model, trials=trials, seed=0).portions
+    assert all(portion < trials for portion in portions[:-1])
+    assert portions[-1] >= trials
+    assert 1 <= len(portions) <= 8

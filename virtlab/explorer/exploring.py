@@ -6,7 +6,7 @@ import importlib.util
 import os
 from collections.abc import Callable
 
-from virtlab.errors import ServingError
+from virtlab.errors import ConfigError, ServingError
 from virtlab.explorer.sampling import Sampler
 from virtlab.explorer.spans import starting_setting
 from virtlab.simulation import Model, load
@@ -14,6 +14,7 @@ from virtlab.simulation.drawing import MOST_SEED, check_whole
 
 TRIALS = 1000
 MOST_TRIALS = 100_000
+MOST_VALUES = 2**26  # a quarter of a gigabyte for each setting
 MOST_PORT = 65_535
 
 
@@ -54,10 +55,16 @@ def explore(
     if importlib.util.find_spec("bokeh") is None:
         raise ServingError("the page needs bokeh: pip install 'virtlab[explore]'")
     loaded = model if isinstance(model, Model) else load(model)
+    size = sum(measurement.size for measurement in loaded.measurements)
+    if trials * size > MOST_VALUES:
+        raise ConfigError(
+            f"trials: {trials:,} of {size:,} values each are too many to look at; "
+            f"ask for {MOST_VALUES // size:,} at most"
+        )
     sampler = Sampler(loaded, trials=trials, seed=seed)
     # What is slow, or may fail, is done before anybody waits for a page.
     sampler.draw(starting_setting(loaded, sampler.spans))
-    _ = sampler.reaches, sampler.portions
+    _ = sampler.reaches
     from virtlab.explorer.serving import serve
 
     def opened(address: str) -> None:

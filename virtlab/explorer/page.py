@@ -236,11 +236,13 @@ class Page:
         return await loop.run_in_executor(None, self._draw, picker.name, picker.setting, trials)
 
     def _draw(self, name: str, setting: Setting, trials: int) -> Draws | str:
-        last = self._last.get(name)
-        if last is not None and last.setting == setting and last.trials >= trials:
-            return last
+        known = self._last.get(name)
+        if known is not None and known.setting != setting:
+            known = None
+        if known is not None and known.trials >= min(trials, self._sampler.trials):
+            return known
         try:
-            drawn = self._sampler.draw(setting, trials)
+            drawn = self._sampler.draw(setting, trials, known)
         except VirtlabError as error:
             return str(error)
         self._last[name] = drawn
@@ -255,9 +257,8 @@ class Page:
             for name, draws in zip(SETTINGS, drawn, strict=False)
         ]
         self._verdict.text = f'<div class="verdicts">{"".join(verdicts)}</div>'
-        names = SETTINGS[: len(drawn)]
-        shown = [self._last[name] for name in names if name in self._last]
-        if any(isinstance(draws, str) for draws in drawn):
+        shown = [draws for draws in drawn if not isinstance(draws, str)]
+        if len(shown) < len(drawn):
             return
         fit = self._axes.active == 1
         for measurement, picture in zip(
@@ -265,11 +266,7 @@ class Page:
         ):
             values = [draws.measurements[measurement.name] for draws in shown]
             picture.show([*values, None][:2], fit=fit)
-        took = max(draws.seconds for draws in shown)
-        each = " at each setting" if len(shown) > 1 else ""
-        self._status.text = (
-            f"{self._sampler.trials:,} virtual trials{each}, in {1000 * took:.0f} ms"
-        )
+        self._status.text = self._told(shown)
         self._params.text = params_of(self._sampler, [draws.setting for draws in shown])
 
     def _told(self, shown: Sequence[Draws]) -> str:

@@ -12,21 +12,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from virtlab.design import Design, design_from
+from virtlab.domain import verdicts
 from virtlab.explorer.spans import (
     Setting,
     candidates,
     settings_to_columns,
     spans_of,
-    starting_setting,
 )
 from virtlab.simulation import Model
-from virtlab.simulation.drawing import draw
+from virtlab.simulation.drawing import Drawer, decoded, draw, threads
 from virtlab.trials import Measurement
 
 Array = NDArray[Any]
 
-AT_ONCE = 0.1  # seconds that nobody takes for a delay
-FIRST = 128  # trials that are shown first where all take longer
+MOST_PORTIONS = 8  # of all trials: more would only make the picture restless
 LOOKS = 64  # settings that tell how far measurements reach over all settings
 LOOK_TRIALS = 32
 LOOK_VALUES = 2_000_000
@@ -40,12 +39,10 @@ class Draws:
 
     Parameters
     ----------
-    setting
-        Where.
+    setting, trials
+        Where, and how many.
     measurements
         ``(trial, *own dims)`` by name.
-    member
-        Which member drew each trial, ``(trial,)``.
     domain, distance
         ``inside``, ``edge`` or ``outside``, and how far from the data.
     seconds
@@ -53,16 +50,11 @@ class Draws:
     """
 
     setting: Setting
+    trials: int
     measurements: Mapping[str, Array]
-    member: NDArray[np.int16]
     domain: str
     distance: float
     seconds: float
-
-    @property
-    def trials(self) -> int:
-        """How many."""
-        return len(self.member)
 
 
 @dataclass(frozen=True)
@@ -95,15 +87,23 @@ class Sampler:
         self.model, self.trials, self.seed = model, trials, seed
         self.spans = spans_of(model)
 
-    @cached_property
-    def portions(self) -> tuple[int, ...]:
-        """How many trials to show at first, if all take long, and at last."""
-        took = self.draw(starting_setting(self.model, self.spans)).seconds
-        quick = took <= AT_ONCE or self.trials <= FIRST
-        return (self.trials,) if quick else (FIRST, self.trials)
+    @property
+    def portions(self) -> range:
+        """How many trials to show one after the other: what the generator draws in one go.
 
-    def draw(self, setting: Setting, trials: int | None = None) -> Draws:
-        """Draw the first trials of a setting, or all.
+        Most models draw a thousand trials at once; of images, some hundred.
+        """
+        call = self.model.runtime.call
+        step = call * -(-self.trials // (MOST_PORTIONS * call))
+        return range(step, self.trials + step, step)
+
+    def draw(self, setting: Setting, count: int | None = None, known: Draws | None = None) -> Draws:
+        """Draw the first `count` trials of a setting, or all.
+
+        Parameters
+        ----------
+        known
+            Trials of the same setting that are there already, and need not be drawn again.
 
         Raises
         ------
@@ -111,16 +111,32 @@ class Sampler:
             The setting is impossible.
         """
         start = time.perf_counter()
-        design = design_from(setting, self.model.parameters)
-        count = self.trials if trials is None else trials
-        drawn = draw(self.model, design, trials=count, seed=self.seed)
+        model = self.model
+        design = design_from(setting, model.parameters)
+        first = 0 if known is None else known.trials
+        last = self.trials if count is None else min(count, self.trials)
+        with threads() as pool:
+            drawer = Drawer(model, design, seed=self.seed, pool=pool)
+            found = drawer.draw(range(1), range(first, last))
+        measurements = {
+            column.measurement.name: decoded(column, found[column.measurement.name][0])
+            for column in model.columns
+        }
+        seconds = 0.0
+        if known is not None:
+            seconds = known.seconds
+            measurements = {
+                name: np.concatenate([known.measurements[name], values])
+                for name, values in measurements.items()
+            }
+        distance = model.domain.distance(model.conditions(design.settings))
         return Draws(
             setting=setting,
-            measurements={name: values[0] for name, values in drawn.measurements.items()},
-            member=drawn.member[0],
-            domain=str(drawn.domain[0]),
-            distance=float(drawn.domain_distance[0]),
-            seconds=time.perf_counter() - start,
+            trials=last,
+            measurements=measurements,
+            domain=str(verdicts(distance)[0]),
+            distance=float(distance[0]),
+            seconds=seconds + time.perf_counter() - start,
         )
 
     @cached_property
