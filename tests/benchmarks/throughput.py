@@ -88,7 +88,8 @@ def multiply_adds(model: Model) -> float:
         for name, shape in re.findall(r"T#(1_\d+)\([^)]*\) shape:\[([\d, ]+)\]", told.getvalue())
     }
     total = 0
-    for first, out in re.findall(r"BATCH_MATMUL\(T#(1_\d+)[^)]*\) -> \[T#(1_\d+)", told.getvalue()):
+    product = r"(?:BATCH_MATMUL|FULLY_CONNECTED)\(T#(1_\d+)[^)]*\) -> \[T#(1_\d+)"
+    for first, out in re.findall(product, told.getvalue()):
         total += math.prod(shapes[out]) * shapes[first][-1]
     runtime = model.runtime
     return total / (runtime.members * runtime._rows)
