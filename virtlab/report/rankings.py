@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from virtlab.report.drawing import FAINT, REAL, SIMPLE, VIRTUAL, draw_svg, name_axes, short
+from virtlab.report.drawing import FAINT, FLOOR, REAL, SIMPLE, VIRTUAL, draw_svg, name_axes, short
 from virtlab.screening.table import varying
 from virtlab.trials import SETTING
 
@@ -66,21 +66,26 @@ def draw_unknown(found: xr.Dataset, name: str) -> str:
     first = found.isel({SETTING: slice(0, BARS)})
     labels, place = _labels(first), np.arange(first.sizes[SETTING])
     noise, ignorance = first["objective_noise"].values, first["objective_ignorance"].values
-    most = first["objective_ignorance_high"].values
+    most, shared = first["objective_ignorance_high"].values, first["objective_shared"].values
 
     def paint(axes: Any) -> None:
-        axes.barh(place - 0.19, noise, 0.34, color=SIMPLE, alpha=0.75, label="noise")
-        axes.barh(place + 0.19, ignorance, 0.34, color=VIRTUAL, label="ignorance")
-        axes.hlines(place + 0.19, ignorance, most, color=VIRTUAL, linewidth=1, label="at most")
-        axes.plot(most, place + 0.19, "|", color=VIRTUAL, markersize=6)
+        axes.barh(place - 0.26, noise, 0.24, color=SIMPLE, alpha=0.75, label="noise")
+        axes.barh(place, ignorance, 0.24, color=VIRTUAL, label="ignorance")
+        axes.hlines(place, ignorance, most, color=VIRTUAL, linewidth=1, label="at most")
+        axes.plot(most, place, "|", color=VIRTUAL, markersize=6)
+        if shared.any():
+            axes.barh(place + 0.26, shared, 0.24, color=FLOOR, alpha=0.75, label="missed by all")
         axes.set_yticks(place, labels)
         axes.invert_yaxis()
         axes.tick_params(axis="y", length=0)
         name_axes(axes, f"standard deviation of {name}", "")
-        axes.figure.legend(loc="outside lower center", ncols=3)
+        axes.figure.legend(loc="outside lower center", ncols=4)
 
-    rows = zip(labels, noise, ignorance, strict=True)
-    told = "; ".join(f"{label}: noise {n:.2g}, ignorance {i:.2g}" for label, n, i in rows)
+    rows = zip(labels, noise, ignorance, shared, strict=True)
+    told = "; ".join(
+        f"{label}: noise {n:.2g}, ignorance {i:.2g}, missed by all {s:.2g}"
+        for label, n, i, s in rows
+    )
     return draw_svg(paint, f"Noise and ignorance of {name}: {told}.", size=_size(len(place)))
 
 

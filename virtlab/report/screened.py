@@ -234,8 +234,8 @@ def _sections(dataset: xr.Dataset, ranked: int) -> list[dict[str, Any]]:
                 ),
                 make_figure(
                     draw_unknown(kept, name),
-                    "Replicates average noise out; only new data lessen ignorance. The thin line "
-                    "ends where ignorance does in 95 of 100 cases.",
+                    "Replicates average noise out; only new data lessen ignorance (the thin line "
+                    "ends where it does in 95 of 100 cases) and what all members miss together.",
                 ),
             ]
         fewer = not text.startswith("maximize")

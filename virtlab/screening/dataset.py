@@ -28,10 +28,9 @@ _LONG_NAMES = {
     "rank": "place among the settings that are not outside the training data; 0: outside",
     "front": "1: on the Pareto front of the expected goals, 2: on that of the rest, …; 0: too "
     "unlikely to meet all requirements, or outside the training data",
-    "front_probability": "probability of standing on the Pareto front, the truth being taken for "
-    "one more member",
-    "best_probability": "probability of having the best expected objective, the truth being taken "
-    "for one more member",
+    "front_probability": "probability of standing on the Pareto front, in draws of what the "
+    "expected objectives may truly be",
+    "best_probability": "probability of having the best expected objective, in such draws",
     "expected_objective": "expected value of the objective",
     "objective_low": "lower end of the 90 % interval of the expected objective",
     "objective_high": "upper end of the 90 % interval of the expected objective",
@@ -39,6 +38,8 @@ _LONG_NAMES = {
     "objective_ignorance": "standard deviation between the members' means beyond what noise "
     "makes of it; 0: lost in noise",
     "objective_ignorance_high": "upper end of its one-sided 95 % interval",
+    "objective_shared": "standard deviation of what all members may miss together, beyond their "
+    "disagreement, as large as out of fold; 0: not known",
     "require_probability": "probability that a trial meets all requirements",
     "require_probability_error": "its standard error, members being the independent units",
     "improvement_probability": "probability that a trial meets all requirements and beats the "
@@ -170,6 +171,7 @@ def _columns(findings: Findings, order: Order, needed: Floats | None) -> dict[st
             "objective_noise": goals.noise,
             "objective_ignorance": goals.ignorance,
             "objective_ignorance_high": goals.ignorance_high,
+            "objective_shared": goals.shared,
         }
         one = goals.mean.shape[1] == 1
         columns |= {name: values[:, 0] if one else values for name, values in found.items()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,16 @@ from virtlab.screening.best import Best, improvement
 from virtlab.screening.front import front_probability, layers
 from virtlab.screening.objective import Objective
 from virtlab.screening.outcomes import Outcomes
-from virtlab.screening.spread import Expectation, Floats, expect, plausible, probability, together
+from virtlab.screening.shared import Shared
+from virtlab.screening.spread import (
+    Expectation,
+    Floats,
+    expect,
+    plausible,
+    probability,
+    together,
+    widened,
+)
 
 LIKELY = 0.5
 """A setting that meets all requirements at least this often comes before all that do not."""
@@ -121,13 +130,24 @@ def join(found: Sequence[Findings]) -> Findings:
     return Findings(*(joined([getattr(part, name) for part in found]) for name in names))
 
 
-def rank(objective: Objective, findings: Findings, *, seed: int) -> Order:
+def with_shared(findings: Findings, shared: Shared | None) -> Findings:
+    """Widen the intervals by what all members may miss together."""
+    if findings.expectation is None or shared is None:
+        return findings
+    return replace(findings, expectation=widened(findings.expectation, shared.deviation()))
+
+
+def rank(
+    objective: Objective, findings: Findings, *, seed: int, shared: Shared | None = None
+) -> Order:
     """Order the settings.
 
     Parameters
     ----------
     seed
         Of the plausible truths.
+    shared
+        What all members may miss together, where that is known.
 
     Notes
     -----
@@ -145,7 +165,7 @@ def rank(objective: Objective, findings: Findings, *, seed: int) -> Order:
     if findings.expectation is not None:
         by_chance = unlikely
         contenders = ~outside & ~unlikely
-        chance = _first(objective, findings.expectation, contenders, seed)
+        chance = _first(objective, findings.expectation, contenders, seed, shared)
         gains = objective.signs * findings.expectation.mean
         goal = -gains[:, 0]
         if len(objective.goals) > 1:
@@ -161,7 +181,11 @@ def rank(objective: Objective, findings: Findings, *, seed: int) -> Order:
 
 
 def _first(
-    objective: Objective, expectation: Expectation, contenders: NDArray[np.bool_], seed: int
+    objective: Objective,
+    expectation: Expectation,
+    contenders: NDArray[np.bool_],
+    seed: int,
+    shared: Shared | None,
 ) -> Floats | None:
     """Probability that each contender stands on the first front, the truth being one of many."""
     if contenders.sum() > MOST_ON_FRONT:
@@ -170,6 +194,10 @@ def _first(
     if contenders.any():
         names = [field.name for field in fields(Expectation)]
         own = Expectation(*(getattr(expectation, name)[contenders] for name in names))
-        draws = plausible(own, draws=DRAWS, rng=np.random.default_rng(seed))
+        rng = np.random.default_rng(seed)
+        draws = plausible(own, draws=DRAWS, rng=rng)
+        if shared is not None:
+            errors, usual = shared.draws(contenders, DRAWS, rng), shared.deviation()[contenders]
+            draws = draws + errors * (own.shared / np.where(usual > 0, usual, 1))
         chance[contenders] = front_probability(draws * objective.signs)
     return chance

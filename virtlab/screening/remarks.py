@@ -35,6 +35,11 @@ def remarks(dataset: xr.Dataset) -> list[str]:
             "one is expected to be better in one goal and as good in the others"
         )
     if dataset.attrs["goals"]:
+        if not (dataset["objective_shared"] > 0).any():
+            said.append(
+                "the 90 % intervals are of the members' disagreement alone: the model keeps no "
+                "trials, or too few, that tell what all members miss; take them for too narrow"
+            )
         said += [*_order(found, contenders), _best(dataset)]
     return said
 

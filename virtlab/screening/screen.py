@@ -12,11 +12,12 @@ from virtlab.design import Design, make_design
 from virtlab.progress import Progress, Report
 from virtlab.screening.best import best_known, settings_in
 from virtlab.screening.candidates import read_candidates
-from virtlab.screening.findings import Findings, Order, find, join, rank
+from virtlab.screening.findings import Findings, Order, find, join, rank, with_shared
 from virtlab.screening.objective import Floats, Objective, names_of, read_objective
 from virtlab.screening.outcomes import draw_outcomes, join_outcomes
 from virtlab.screening.replicates import replicates
 from virtlab.screening.result import Screen
+from virtlab.screening.shared import shared_errors
 from virtlab.screening.suggestion import Asked, Running, Told, suggest
 from virtlab.simulation import Model, load
 
@@ -114,7 +115,9 @@ def screen(
             trials=params.trials,
             seed=params.seed,
         )
-    order = rank(objective, findings, seed=params.seed)
+    shared = shared_errors(model, objective, design)
+    findings = with_shared(findings, shared)
+    order = rank(objective, findings, seed=params.seed, shared=shared)
     tell(Progress("comparing", 1.0))
     needed = _replicates(model, design, objective, order, params)
     dataset = make_dataset(

@@ -8,7 +8,7 @@ taken out of the spread of the means, as in a one-way analysis of variance.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,8 @@ Floats = NDArray[np.float64]
 
 INTERVAL = 0.90
 """How often the interval of an expected objective should hold the truth."""
+NORMAL = 1.645
+"""Standard deviations from the mean to either end of it, were the error normal."""
 SURE = 0.95
 """How often the true ignorance is below its upper bound."""
 
@@ -39,9 +41,12 @@ class Expectation:
         members happen to agree.
     low, high
         Interval of the expected value: the truth is taken for one more member, and the members'
-        means as they are, with what noise makes of them: more trials narrow it.
+        means as they are, with what noise makes of them: more trials narrow it. Wider by what
+        all members may miss together, where that is known; see `widened`.
     by_member
         Each member's own mean, one more axis: ``(…, member)``.
+    shared
+        Standard deviation of what all members may miss together; 0 where nothing tells.
     """
 
     mean: Floats
@@ -51,6 +56,7 @@ class Expectation:
     low: Floats
     high: Floats
     by_member: Floats
+    shared: Floats
 
 
 def expect(values: Floats, member: NDArray[np.integer], members: int) -> Expectation:
@@ -75,13 +81,30 @@ def expect(values: Floats, member: NDArray[np.integer], members: int) -> Expecta
     # of M - 1 degrees of freedom, 5 % of estimates are further below the true variance
     most = np.sqrt(spread * (members - 1) / chdtri(members - 1, SURE))
     half = stdtrit(members - 1, (1 + INTERVAL) / 2) * np.sqrt(spread * (1 + 1 / members))
-    return Expectation(mean, noise, ignorance, most, mean - half, mean + half, means)
+    return Expectation(mean, noise, ignorance, most, mean - half, mean + half, means, 0 * mean)
 
 
 def together(goals: Sequence[Expectation]) -> Expectation:
     """Several goals as one expectation, with an axis ``goal`` after ``setting``."""
     names = [field.name for field in fields(Expectation)]
     return Expectation(*(np.stack([getattr(g, name) for g in goals], axis=1) for name in names))
+
+
+def widened(expectation: Expectation, deviation: Floats) -> Expectation:
+    """Widen the intervals to what predictions out of fold have missed.
+
+    Parameters
+    ----------
+    deviation
+        Standard deviation of the errors of expected values, of the mean's shape. What members
+        disagree on is part of these errors: only what they exceed it by is added.
+    """
+    members = expectation.by_member.shape[-1]
+    own = expectation.by_member.var(axis=-1, ddof=1) * (1 + 1 / members)
+    shared = np.sqrt(np.maximum(deviation**2 - own, 0))
+    half = np.hypot((expectation.high - expectation.low) / 2, NORMAL * shared)
+    low, high = expectation.mean - half, expectation.mean + half
+    return replace(expectation, low=low, high=high, shared=shared)
 
 
 def plausible(expectation: Expectation, *, draws: int, rng: np.random.Generator) -> Floats:
