@@ -2,7 +2,7 @@
 
     python tests/benchmarks/backtests.py OUT [NAME …]
 
-Seed by seed, one set after the other: 4 batches of 10 settings after a random start, virtlab
+Seed by seed, one set after the other: 3 batches of 10 settings after a random start, virtlab
 against a Gaussian process with expected improvement and against chance. OUT gets ``NAME.csv``,
 step by step, and ``NAME.svg``; what is there already is gone on with, so that a run that was
 stopped counts. The sets lie in ``../shared/data`` beside the project; they are no part of it.
@@ -32,7 +32,7 @@ def play(name: str, seed: int, folder: Path) -> Course:
     text = f'[experiment]\nname = "{name}"\n' + EXPERIMENTS[name].format(data=DATA)
     experiment.write_text(text)
     params.write_text(f'model = "none.virtlab"\n[objective]\nmaximize = "{goal}"\n')
-    game = Game(start=start, batch=10, rounds=4, seeds=(seed,))
+    game = Game(start=start, batch=10, rounds=3, seeds=(seed,))
 
     def told(progress: Progress) -> None:
         print(f"{name}: {progress.message}", file=sys.stderr, flush=True)

@@ -24,10 +24,11 @@ from virtlab.progress import Progress, Report
 from virtlab.screening.baselines import choose_at_random, choose_by_process
 from virtlab.screening.course import Course, Step, csv_text, is_course, read_steps
 from virtlab.screening.findings import find, join
+from virtlab.screening.knowledge import gather
 from virtlab.screening.objective import names_of, read_objective
 from virtlab.screening.outcomes import draw_outcomes
 from virtlab.screening.pool import Places, Pool, make_pool
-from virtlab.screening.suggestion import Asked, Told, suggest
+from virtlab.screening.suggestion import Asked, suggest
 
 VIRTLAB, PROCESS, RANDOM = "virtlab", "GP-EI", "random"
 CSV = ".csv"
@@ -200,9 +201,8 @@ def _choose_by_screen(
     members, trials = model.runtime.members, params.trials
     portions = draw_outcomes(model, design, objective, params)
     findings = join([find(objective, portion, members=members) for portion in portions])
-    found = suggest(
-        model, objective, design, findings, asked, Told(), trials=trials, seed=params.seed
-    )
+    knowledge = gather(model, objective)
+    found = suggest(knowledge, design, findings, asked, trials=trials, seed=params.seed)
     return hidden[found.places]
 
 

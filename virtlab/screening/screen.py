@@ -13,12 +13,13 @@ from virtlab.progress import Progress, Report
 from virtlab.screening.best import best_known, settings_in
 from virtlab.screening.candidates import read_candidates
 from virtlab.screening.findings import Findings, Order, find, join, rank, with_shared
+from virtlab.screening.knowledge import Running, gather
 from virtlab.screening.objective import Floats, Objective, names_of, read_objective
 from virtlab.screening.outcomes import draw_outcomes, join_outcomes
 from virtlab.screening.replicates import replicates
 from virtlab.screening.result import Screen
 from virtlab.screening.shared import shared_errors
-from virtlab.screening.suggestion import Asked, Running, Told, suggest
+from virtlab.screening.suggestion import Asked, suggest
 from virtlab.simulation import Model, load
 
 MOST_COMPARED = 100
@@ -100,20 +101,16 @@ def screen(
         if asked.pending is not None:
             pending = read_candidates(params, asked.pending, model.parameters)
             running = Running(pending, found_at(pending))
-        beside = Told(
-            running,
-            best if measured is not None or objective.best is not None else None,
-            None if measured is None else settings_in(model, measured),
-        )
-        suggestion = suggest(
+        told = measured is not None or objective.best is not None
+        knowledge = gather(
             model,
             objective,
-            design,
-            findings,
-            asked,
-            beside,
-            trials=params.trials,
-            seed=params.seed,
+            running=running,
+            best=best if told else None,
+            measured=None if measured is None else settings_in(model, measured),
+        )
+        suggestion = suggest(
+            knowledge, design, findings, asked, trials=params.trials, seed=params.seed
         )
     shared = shared_errors(model, objective, design)
     findings = with_shared(findings, shared)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from virtlab.conditioning import Settings
 from virtlab.design import Design
 from virtlab.errors import ConfigError
 from virtlab.screening.acquisition import (
@@ -21,20 +19,13 @@ from virtlab.screening.acquisition import (
     improving,
 )
 from virtlab.screening.belief import Belief, believe
-from virtlab.screening.best import Best
-from virtlab.screening.findings import LIKELY, Findings
-from virtlab.screening.ignorance import Ignorance
-from virtlab.screening.objective import Objective, cell
-from virtlab.screening.record import Record, make_record
-
-if TYPE_CHECKING:
-    from virtlab.simulation import Model
+from virtlab.screening.findings import Findings
+from virtlab.screening.knowledge import Knowledge
 
 Floats = NDArray[np.float64]
 
 MOST_JOINT = 800  # settings that are drawn together
 AT_ONCE = 20_000  # settings looked at together
-SAME = 1e-4  # conditions that differ by less are of one setting
 
 
 @dataclass(frozen=True)
@@ -60,33 +51,6 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Running:
-    """Settings that run already, and what was found there by simulation."""
-
-    design: Design
-    findings: Findings
-
-
-@dataclass(frozen=True)
-class Told:
-    """What is known beside the trials that the model file keeps.
-
-    Parameters
-    ----------
-    running
-        Settings that run already.
-    best
-        What the best measured trials have reached, instead of those of the model file.
-    measured
-        Settings that were measured since.
-    """
-
-    running: Running | None = None
-    best: Best | None = None
-    measured: Settings | None = None
-
-
-@dataclass(frozen=True)
 class Suggestion:
     """Settings to run next, best first.
 
@@ -102,9 +66,6 @@ class Suggestion:
         How far its expected goal may be off, ``(goal, suggested)``.
     likely
         Probability that it meets all requirements and yields a value, ``(suggested,)``.
-    best
-        Goal of the best measured setting that meets the requirements, in its own sign; None
-        where there is none, or several goals.
     remarks
         What was left out, and what the batch rests on.
     """
@@ -114,7 +75,6 @@ class Suggestion:
     adds: Floats
     deviation: Floats
     likely: Floats
-    best: float | None
     remarks: tuple[str, ...]
 
     def order(self, size: int) -> NDArray[np.int64]:
@@ -125,12 +85,10 @@ class Suggestion:
 
 
 def suggest(
-    model: Model,
-    objective: Objective,
+    knowledge: Knowledge,
     design: Design,
     findings: Findings,
     asked: Asked,
-    beside: Told,
     *,
     trials: int,
     seed: int,
@@ -139,14 +97,12 @@ def suggest(
 
     Parameters
     ----------
-    model, objective
-        What simulates, and what is wanted.
+    knowledge
+        What is known, and what is wanted.
     design, findings
         What can be chosen, and what was found there.
     asked
         How many, and how.
-    beside
-        What else is known.
     trials
         Virtual trials at each setting.
     seed
@@ -157,36 +113,82 @@ def suggest(
     ConfigError
         The objective has no goal, or no setting is left to choose.
     """
-    if not objective.goals:
+    if not knowledge.objective.goals:
         raise ConfigError(
             "--suggest: the objective has no goal to improve; add maximize, minimize or target"
         )
-    record = make_record(model, objective)
-    ignorance = [None] * len(objective.goals) if record is None else record.ignorance()
-    reached = _reached(objective, record, ignorance, beside.best)
-    looked = _look(model, objective, design, findings, record, ignorance, asked, beside, reached)
-    kept = looked.kept
-    wanted = Design({name: values[kept] for name, values in design.settings.items()})
-    means, noise = _in_sign(findings, objective, kept)
-    likely, cost = looked.likely[kept], _cost(findings, kept)
-    if (running := beside.running) is not None:
-        own = _in_sign(running.findings, objective, slice(None))
-        means, noise = (np.concatenate(b, axis=1) for b in zip((means, noise), own, strict=True))
-        names = wanted.settings
-        wanted = Design({n: np.append(v, running.design.settings[n]) for n, v in names.items()})
-        likely = np.append(likely, _chance(running.findings, slice(None)))
-        cost = np.append(cost, _cost(running.findings, slice(None)))
-    places = model.conditions(wanted.settings).astype(np.float64) * model.domain.weights
-    belief = believe(means, noise, trials, places, ignorance)
-    count = len(kept)
-    choice = Choice(
-        likely=likely,
-        cost=cost,
-        allowed=np.arange(len(likely)) < count,
-        pending=range(count, len(likely)),
+    looked = _look(knowledge, design, findings, asked)
+    chosen = _Settings.of(knowledge, design, findings, looked.kept)
+    if (running := knowledge.running) is not None:
+        every = np.arange(running.design.size)
+        own = _Settings.of(knowledge, running.design, running.findings, every)
+        chosen = chosen.and_also(own)
+    belief = believe(chosen.means, chosen.scatter, trials, chosen.places, knowledge.ignorance)
+    count = len(looked.kept)
+    likely = np.append(looked.likely[looked.kept], chosen.met[count:])
+    open_ = np.arange(len(likely)) < count
+    choice = Choice(likely, chosen.cost, open_, np.flatnonzero(~open_).tolist())
+    batch = _choose(knowledge, belief, chosen, choice, asked, seed)
+    return Suggestion(
+        asked=asked,
+        places=looked.kept[batch.settings],
+        adds=np.array(batch.adds),
+        deviation=belief.deviation[:, batch.settings],
+        likely=likely[batch.settings],
+        remarks=(*knowledge.remarks(), *_left_out(looked, batch, asked)),
     )
-    batch = _choose(belief, reached, noise.mean(axis=1), record, choice, asked, seed)
-    return _told(batch, belief, kept, looked, objective, reached, asked, record, beside)
+
+
+@dataclass(frozen=True)
+class _Settings:
+    """What was found at some settings; goals as larger is better.
+
+    Parameters
+    ----------
+    means
+        Of each member, ``(goal, setting, member)``.
+    scatter
+        Variance of a member's trials, ``(goal, setting)``.
+    met
+        Probability that a trial meets all requirements, ``(setting,)``.
+    cost
+        Of a trial, ``(setting,)``.
+    places
+        Conditions, a step along each feature counting by what it matters, ``(setting, feature)``.
+    """
+
+    means: Floats
+    scatter: Floats
+    met: Floats
+    cost: Floats
+    places: Floats
+
+    @classmethod
+    def of(
+        cls, knowledge: Knowledge, design: Design, findings: Findings, rows: NDArray[np.intp]
+    ) -> _Settings:
+        """Take them from the findings of a whole design."""
+        expectation, model = findings.expectation, knowledge.model
+        assert expectation is not None
+        signs, everywhere = knowledge.objective.signs, np.ones(design.size)
+        conditions = model.conditions({name: v[rows] for name, v in design.settings.items()})
+        return cls(
+            means=np.moveaxis(expectation.by_member[rows], 1, 0) * signs[:, None, None],
+            scatter=expectation.noise[rows].T ** 2,
+            met=(everywhere if findings.probability is None else findings.probability)[rows],
+            cost=(everywhere if findings.cost is None else findings.cost)[rows],
+            places=conditions.astype(np.float64) * model.domain.weights,
+        )
+
+    def and_also(self, other: _Settings) -> _Settings:
+        """These, and others after them."""
+
+        def both(name: str, axis: int = 0) -> Any:
+            return np.concatenate([getattr(self, name), getattr(other, name)], axis=axis)
+
+        return _Settings(
+            both("means", 1), both("scatter", 1), both("met"), both("cost"), both("places")
+        )
 
 
 @dataclass(frozen=True)
@@ -196,183 +198,78 @@ class _Looked:
     kept: NDArray[np.intp]
     likely: Floats
     outside: int
-    measured: int
+    done: int
 
 
-def _look(
-    model: Model,
-    objective: Objective,
-    design: Design,
-    findings: Findings,
-    record: Record | None,
-    ignorance: Sequence[Ignorance | None],
-    asked: Asked,
-    beside: Told,
-    reached: Floats,
-) -> _Looked:
+def _look(knowledge: Knowledge, design: Design, findings: Findings, asked: Asked) -> _Looked:
     """Look at every setting alone, a portion at a time."""
-    score, likely = np.zeros(design.size), _chance(findings, slice(None))
-    known = np.zeros(design.size, bool)
+    score, likely, done = np.zeros(design.size), np.zeros(design.size), np.zeros(design.size, bool)
     for first in range(0, design.size, AT_ONCE):
-        here = slice(first, first + AT_ONCE)
-        conditions = model.conditions({n: v[here] for n, v in design.settings.items()})
-        places = conditions.astype(np.float64) * model.domain.weights
-        if record is not None and record.failed:
-            likely[here] *= record.yields(places, ignorance)
-        known[here] = _known(conditions, model, record, beside)
-        means, _ = _in_sign(findings, objective, here)
-        for goal, missing in enumerate(ignorance):
-            own = means[goal].var(axis=1, ddof=1)
-            far = 0 if missing is None else missing.deviation(places) ** 2
-            spread = np.sqrt(own + far)
-            best = float(reached[goal].max(initial=means[goal].min()))
-            alone = expected_improvement(means[goal].mean(axis=1), spread, best)
-            score[here] += (spread if asked.explore else alone) / (means[goal].std() or 1.0)
-    outside = (findings.domain == "outside") & ~known & (not asked.outside)
-    open_ = ~known & ~outside & (likely > 0)
-    if not open_.any():
+        here = np.arange(first, min(first + AT_ONCE, design.size))
+        conditions = knowledge.model.conditions({n: v[here] for n, v in design.settings.items()})
+        done[here] = knowledge.done(conditions)
+        found = _Settings.of(knowledge, design, findings, here)
+        likely[here] = found.met * knowledge.yields(found.places)
+        score[here] = likely[here] * _alone(knowledge, findings, found, explore=asked.explore)
+    outside = (findings.domain == "outside") & ~done & (not asked.outside)
+    rows = np.flatnonzero(~done & ~outside & (likely > 0))
+    if not len(rows):
         raise ConfigError(
-            f"--suggest: none of {design.size:,} settings is left to choose: {known.sum():,} were "
+            f"--suggest: none of {design.size:,} settings is left to choose: {done.sum():,} were "
             f"measured or run already, {outside.sum():,} lie outside the training data (--outside "
             "allows them), the others cannot meet what is required; give other settings"
         )
-    rows = np.flatnonzero(open_)
-    order = rows[np.argsort(-(score * likely)[rows], kind="stable")]
+    order = rows[np.argsort(-score[rows], kind="stable")]
     half = MOST_JOINT // 2
     rest = order[half:]
     # The best alone, and some of the others: together, these may add more.
     kept = np.sort(np.append(order[:half], rest[:: max(1, -(-len(rest) // half))]))
-    conditions = model.conditions({n: v[kept] for n, v in design.settings.items()})
+    conditions = knowledge.model.conditions({n: v[kept] for n, v in design.settings.items()})
     once = np.sort(np.unique(conditions, axis=0, return_index=True)[1])  # a table may repeat one
-    return _Looked(kept[once], likely, int(outside.sum()), int(known.sum()))
+    return _Looked(kept[once], likely, int(outside.sum()), int(done.sum()))
 
 
-def _known(
-    conditions: NDArray[np.float32], model: Model, record: Record | None, beside: Told
-) -> NDArray[np.bool_]:
-    """Which settings were measured or run already."""
-    from scipy.spatial import cKDTree
-
-    before = [] if record is None else [record.conditions]
-    if beside.running is not None:
-        before.append(model.conditions(beside.running.design.settings))
-    if beside.measured is not None:
-        before.append(model.conditions(beside.measured))
-    if not before:
-        return np.zeros(len(conditions), bool)
-    nearest = cKDTree(np.concatenate(before)).query(conditions)[0]
-    found: NDArray[np.bool_] = nearest < SAME
-    return found
-
-
-def _in_sign(findings: Findings, objective: Objective, rows: Any) -> tuple[Floats, Floats]:
-    """Members' means ``(goal, setting, member)``, larger is better, and a trial's variance."""
-    expectation = findings.expectation
-    assert expectation is not None
-    means = np.moveaxis(expectation.by_member[rows], 1, 0) * objective.signs[:, None, None]
-    scatter: Floats = expectation.noise[rows].T ** 2
-    return means, scatter
-
-
-def _chance(findings: Findings, rows: Any) -> Floats:
-    """Probability that a trial meets all requirements, ``(setting,)``; a new array."""
-    if findings.probability is None:
-        return np.asarray(np.ones(len(findings.domain))[rows])
-    found: Floats = np.array(findings.probability[rows])
-    return found
-
-
-def _cost(findings: Findings, rows: Any) -> Floats:
-    cost = np.ones(len(findings.domain)) if findings.cost is None else findings.cost
-    return np.asarray(cost[rows], np.float64)
-
-
-def _reached(
-    objective: Objective,
-    record: Record | None,
-    ignorance: Sequence[Ignorance | None],
-    best: Best | None,
-) -> Floats:
-    """Goals at measured settings that meet the requirements, ``(goal, setting)``.
-
-    Means of few noisy trials flatter their best: each is drawn towards what the others predict
-    for it, as far as noise has it.
-    """
-    if best is not None:
-        return np.asarray((best.values * objective.signs).T)
-    if record is None:
-        return np.empty((len(objective.goals), 0))
-    meets = (record.counts > 0) & (record.met >= LIKELY * record.trials)
-    found = record.goals.copy()
-    for goal, missing in enumerate(ignorance):
-        if missing is not None and record.noise[goal] > 0:
-            of_mean = record.noise[goal] / np.maximum(record.counts, 1)
-            missed = np.nan_to_num(record.missed[goal])
-            error = max(float(np.mean(missed**2 - of_mean)), 0.1 * float(np.mean(missed**2)))
-            found[goal] -= missed * of_mean / (of_mean + error)
-    return np.asarray(found[:, meets])
+def _alone(knowledge: Knowledge, findings: Findings, found: _Settings, *, explore: bool) -> Floats:
+    """What each setting alone is worth, ``(setting,)``; goals relative to their spread."""
+    assert findings.expectation is not None
+    total = np.zeros(len(found.places))
+    everywhere = (findings.expectation.mean * knowledge.objective.signs).T
+    for goal, missing in enumerate(knowledge.ignorance):
+        own = found.means[goal]
+        far = 0.0 if missing is None else missing.deviation(found.places) ** 2
+        spread = np.sqrt(own.var(axis=1, ddof=1) + far)
+        best = float(knowledge.reached[goal].max(initial=everywhere[goal].min()))
+        worth = spread if explore else expected_improvement(own.mean(axis=1), spread, best)
+        total += worth / (everywhere[goal].std() or 1.0)
+    return total
 
 
 def _choose(
+    knowledge: Knowledge,
     belief: Belief,
-    reached: Floats,
-    noise: Floats,
-    record: Record | None,
+    found: _Settings,
     choice: Choice,
     asked: Asked,
     seed: int,
 ) -> Batch:
     if not asked.explore:
         rng = np.random.default_rng(seed)
-        return improving(belief, reached, choice, asked.count, rng)
+        return improving(belief, knowledge.reached, choice, asked.count, rng)
+    noise, record = found.scatter.mean(axis=1), knowledge.record
     if record is not None and record.noise.any():
         noise = record.noise
     return exploring(belief, noise, choice, asked.count)
 
 
-def _told(
-    batch: Batch,
-    belief: Belief,
-    kept: NDArray[np.intp],
-    looked: _Looked,
-    objective: Objective,
-    reached: Floats,
-    asked: Asked,
-    record: Record | None,
-    beside: Told,
-) -> Suggestion:
-    best = None
-    remarks = []
-    if len(objective.goals) == 1 and reached.size:
-        best = float(objective.signs[0] * reached[0].max())
-        if beside.best is None:
-            said = f"setting: {cell(best)}, what noise flatters taken out"
-        else:
-            said = f"trial: {cell(best)}, {beside.best.source}"
-        remarks.append(f"best measured {said}")
-    elif not reached.size and not asked.explore:
-        remarks.append("no measured setting is known that meets what is required")
-    if record is None:
-        remarks.append(
-            "the model file keeps no trials: what was measured is unknown, may be suggested again, "
-            "and ignorance is the members' disagreement alone, which is too small"
-        )
-    elif record.failed:
-        remarks.append(f"{record.failed:,} measured trials yielded no value: less likely nearby")
+def _left_out(looked: _Looked, batch: Batch, asked: Asked) -> list[str]:
+    """What was not considered, in words."""
+    said = []
     if looked.outside:
-        remarks.append(
+        said.append(
             f"not considered: {looked.outside:,} outside the training data (--outside allows them)"
         )
-    if looked.measured:
-        remarks.append(f"not considered: {looked.measured:,} measured or running already")
+    if looked.done:
+        said.append(f"not considered: {looked.done:,} measured or running already")
     if len(batch.settings) < asked.count:
-        remarks.append(f"nothing else is left: {len(batch.settings):,} of {asked.count:,}")
-    return Suggestion(
-        asked=asked,
-        places=kept[batch.settings],
-        adds=np.array(batch.adds),
-        deviation=belief.deviation[:, batch.settings],
-        likely=looked.likely[kept[batch.settings]],
-        best=best,
-        remarks=tuple(remarks),
-    )
+        said.append(f"nothing else is left: {len(batch.settings):,} of {asked.count:,}")
+    return said
