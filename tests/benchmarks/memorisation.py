@@ -9,8 +9,8 @@ them: each member goes on for so many steps, as long as it gets better on the tr
 from; calibration and held-out draws are honest. `without` is the product without Gaussian
 processes, `apart` with processes that leave each member's fold out even in the model file.
 Printed, beside held-out draws and beside 1,000 new trials: the share of virtual trials nearer to
-training trials, the attack's advantage with its 90 % interval, and the verdict; at the end, how
-often each kind got which verdict.
+training trials, the attack's advantage with its 90 % interval, that on a Gaussian process fitted to
+the same trials, and the verdict; at the end, how often each kind got which verdict.
 """
 
 from __future__ import annotations
@@ -197,7 +197,8 @@ def row(found: Audit) -> str:
         return found.words
     return (
         f"nearer {near.value:.2f} [{near.low:.2f}, {near.high:.2f}]  advantage {edge.value:.2f} "
-        f"[{edge.low:.2f}, {edge.high:.2f}]  copies {found.copies.value:.2f}  {found.verdict}"
+        f"[{edge.low:.2f}, {edge.high:.2f}]  usual {found.usual.value:.2f}  "
+        f"copies {found.copies.value:.2f}  {found.verdict}"
     )
 
 

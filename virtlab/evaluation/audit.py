@@ -6,6 +6,9 @@ Can it be told who was trained on, from how well virtual trials explain a real o
 inference; its advantage: Yeom et al. 2018)? A model that has only learned p(measurement |
 parameters) treats both kinds alike, however good or bad it is.
 
+Every fit follows its trials a little: the same attack on a Gaussian process that was fitted to them
+says how much of it is usual here. Only what goes beyond that is memory.
+
 The control are new trials, where there are some; else the model's own, each beside what a member
 drew at its setting without having seen it.
 """
@@ -61,6 +64,11 @@ class Audit:
     advantage
         Of the attack that guesses who was trained on: true less false positive rate; 0 if
         nothing is remembered, 1 if it is always right.
+    usual
+        The same attack's advantage on a Gaussian process fitted to the same trials: what any good
+        fit gives away.
+    excess
+        Advantage on the model above that on the process.
     gaps
         Median distance to the nearest training trial, in standard deviations: of virtual trials
         and of the control.
@@ -73,6 +81,8 @@ class Audit:
     copies: Estimate | None = None
     nearness: Estimate | None = None
     advantage: Estimate | None = None
+    usual: Estimate | None = None
+    excess: Estimate | None = None
     gaps: tuple[float, float] | None = None
 
 
@@ -131,6 +141,8 @@ def _as_examined(model: Model) -> Audit:
             copies=estimate("copies"),
             nearness=estimate("nearness"),
             advantage=estimate("advantage"),
+            usual=estimate("usual"),
+            excess=estimate("excess"),
             gaps=gaps and (float(gaps[0]), float(gaps[1])),
         )
     except (KeyError, IndexError, TypeError, ValueError) as error:
@@ -142,12 +154,15 @@ def _as_examined(model: Model) -> Audit:
 def _judge(found: Memory, control: str) -> Audit:
     """The verdict and its words."""
     copies, nearness, advantage = found.copies, found.nearness, found.advantage
+    usual, excess = found.usual, found.excess
     assert copies is not None
     assert nearness is not None
     assert advantage is not None
+    assert usual is not None
+    assert excess is not None
     than = "than to a new one" if control == "new trials" else "than held-out draws are"
     near = nearness.low > 0.5 and nearness.value >= TRACE_NEARNESS
-    guessed = advantage.low > 0 and advantage.value >= TRACE_ADVANTAGE
+    guessed = advantage.low > 0 and advantage.value >= TRACE_ADVANTAGE and excess.low > 0
     signs = []
     if copies.low > 0:
         signs.append(
@@ -160,7 +175,8 @@ def _judge(found: Memory, control: str) -> Audit:
     if guessed:
         signs.append(
             "training trials are explained better than trials never seen: who was trained on can "
-            f"be guessed with an advantage of {_interval(advantage)}, 1 being certainty"
+            f"be guessed with an advantage of {_interval(advantage)}, 1 being certainty "
+            f"({usual.value:.2f} with a Gaussian process)"
         )
     strong = (
         copies.low > 0
@@ -170,10 +186,22 @@ def _judge(found: Memory, control: str) -> Audit:
     verdict = MEMORISES if strong else SOME if signs else NOTHING
     words = "; ".join(signs) or (
         f"{found.pairs:,} training trials held against as many {control} (attack advantage "
-        f"{_interval(advantage)}, {nearness.value:.0%} nearer to training)"
+        f"{_interval(advantage)}, {usual.value:.2f} with a Gaussian process; {nearness.value:.0%} "
+        "nearer to training)"
     )
     words = f"memorisation: {verdict}{': ' if signs else ' in '}{words}"
-    return Audit(verdict, words, control, found.pairs, copies, nearness, advantage, found.gaps)
+    return Audit(
+        verdict,
+        words,
+        control,
+        found.pairs,
+        copies,
+        nearness,
+        advantage,
+        usual,
+        excess,
+        found.gaps,
+    )
 
 
 def _interval(estimate: Estimate) -> str:

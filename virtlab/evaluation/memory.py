@@ -12,6 +12,7 @@ from virtlab.design import Design
 from virtlab.evaluation.attack import CLUES, find_clues, guess
 from virtlab.evaluation.estimates import INTERVAL, ROUNDS, Estimate, estimate_mean
 from virtlab.evaluation.heldout import HeldOut
+from virtlab.evaluation.leverage import draw_by_folds, draw_by_whole
 from virtlab.evaluation.matching import Array, Matched, in_numbers
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ class Memory:
     copies: Estimate | None = None
     nearness: Estimate | None = None
     advantage: Estimate | None = None
+    usual: Estimate | None = None
+    excess: Estimate | None = None
     gaps: tuple[float, float] | None = None
 
 
@@ -72,7 +75,14 @@ def beside_new(model: Model, training: Matched, new: Matched, fewest: tuple[int,
     single = _once(_as_bytes(sides[0].values))
     equal = np.isin(_as_bytes(flat), single).reshape(len(records), -1).mean(axis=1)
     alike = np.isin(_as_bytes(sides[1].values[rows[1]]), single).astype(np.float64)
-    guessed = guess([found.clues for found in looked], [_halves(each, rng) for each in setting])
+    halves = [_halves(each, rng) for each in setting]
+    guessed = guess([found.clues for found in looked], halves)
+    fitted = draw_by_whole(training, (training, new), model.measurements, draws, rng)
+    clues = [
+        _look(source, side, chosen, unit).clues
+        for source, side, chosen in zip(fitted, sides, rows, strict=True)
+    ]
+    usual = guess(clues, halves)
     # Two sides have settings of their own: the same number means another one.
     both = np.concatenate([setting[0], setting[1] + setting[0].max() + 1])
     return Memory(
@@ -81,6 +91,10 @@ def beside_new(model: Model, training: Matched, new: Matched, fewest: tuple[int,
         copies=_difference(equal, both, alike, setting[1], rng),
         nearness=nearness,
         advantage=_difference(guessed[0], setting[0], guessed[1], setting[1], rng),
+        usual=_difference(usual[0], setting[0], usual[1], setting[1], rng),
+        excess=_difference(
+            guessed[0] - usual[0], setting[0], guessed[1] - usual[1], setting[1], rng
+        ),
         gaps=(float(np.median(away)), float(np.median(_nearest(real[1], real[0])[0]))),
     )
 
@@ -123,6 +137,8 @@ def beside_folds(model: Model, kept: HeldOut, fewest: tuple[int, int]) -> Memory
     ]
     halves = _halves(setting, rng)
     guessed = guess([seen.clues, unseen.clues], [halves, halves])
+    fitted = draw_by_folds(kept, model.measurements, draws, rng)
+    usual = guess([_look(source, side, rows, unit).clues for source in fitted], [halves, halves])
     ones = np.ones(pairs)
     return Memory(
         pairs,
@@ -130,6 +146,8 @@ def beside_folds(model: Model, kept: HeldOut, fewest: tuple[int, int]) -> Memory
         copies=estimate_mean(equal[0] - equal[1], ones, setting, rng),
         nearness=estimate_mean(nearer, ones, setting, rng),
         advantage=estimate_mean(guessed[0] - guessed[1], ones, setting, rng),
+        usual=estimate_mean(usual[0] - usual[1], ones, setting, rng),
+        excess=estimate_mean(guessed[0] - guessed[1] - usual[0] + usual[1], ones, setting, rng),
         gaps=(float(np.median(away[0])), float(np.median(away[1]))),
     )
 
