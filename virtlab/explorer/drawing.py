@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bokeh.models import BasicTicker, CustomJS, PlainText, Range1d, SaveTool
+from bokeh.models import BasicTicker, CustomJS, InlineStyleSheet, PlainText, Range1d, SaveTool
 from bokeh.plotting import figure
 
 # Roles of colours: the page has a CSS variable of each name, with a value for light and dark.
@@ -13,6 +13,11 @@ FIRST, SECOND = "first", "second"
 SETTINGS = ("A", "B")
 ROLES = (FIRST, SECOND)
 """The colour of each setting."""
+
+_TOOLBAR_STYLE = """
+:host { background: none !important; --bokeh-bg-color: transparent; }
+:host > * { background: none !important; }
+"""
 
 TOOLS = "pan,box_zoom,wheel_zoom,reset"
 
@@ -79,6 +84,7 @@ def make_figure(paint: Paint, x: str, y: str, *, height: int = 250, **options: A
     made.add_tools(SaveTool(filename="virtual_trials"))
     made.toolbar.logo = None
     made.toolbar.autohide = True
+    made.toolbar.stylesheets = [InlineStyleSheet(css=_TOOLBAR_STYLE)]
     for axis, label in ((made.xaxis[0], x), (made.yaxis[0], y)):
         axis.visible = bool(label)
         axis.axis_label = PlainText(text=short(label))

@@ -32,6 +32,9 @@ _STYLE = """
   border-radius: 6px; font: inherit; padding: 4px 8px; height: 34px; }
 .bk-input:focus { outline: 2px solid var(--role); outline-offset: 1px; border-color: var(--role);
   box-shadow: none; }
+select.bk-input { padding-right: 26px; background-image: url('data:image/svg+xml;utf8,\
+<svg version="1.1" viewBox="0 0 25 20" xmlns="http://www.w3.org/2000/svg">\
+<path d="M 0,0 25,0 12.5,20 Z" fill="gray"/></svg>') !important; }
 label { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
 """
 _SLIDER_STYLE = """

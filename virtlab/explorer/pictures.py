@@ -9,7 +9,6 @@ from typing import Any, Protocol
 
 import numpy as np
 from bokeh.models import ColumnDataSource, Div, FactorRange, Range1d
-from bokeh.transform import dodge
 from numpy.typing import NDArray
 
 from virtlab.explorer.drawing import ROLES, SETTINGS, Paint, make_figure, move, short
@@ -205,9 +204,9 @@ class Shares:
         if len(self._names) > 4 or max(map(len, self._factors)) > 10:
             made.xaxis[0].major_label_orientation = 0.8
         self._sources = []
-        for role, aside in zip(ROLES, (-0.2, 0.2), strict=True):
-            source = ColumnDataSource({"name": [], "share": []})
-            bars = made.vbar(dodge("name", aside, range=made.x_range), 0.36, "share", source=source)
+        for role in ROLES:
+            source = ColumnDataSource({"place": [], "width": [], "share": []})
+            bars = made.vbar("place", "width", "share", source=source)
             bars.glyph.fill_alpha = 0.7
             paint.add(bars.glyph, role, "fill_color", "line_color")
             self._sources.append(source)
@@ -216,12 +215,19 @@ class Shares:
     def show(self, drawn: Drawn, *, fit: bool) -> None:  # noqa: ARG002 - shares reach from 0 to 1
         """Show other trials."""
         lines = []
-        for name, role, source, values in zip(SETTINGS, ROLES, self._sources, drawn, strict=True):
+        sides, width = ((-0.2, 0.2), 0.36) if drawn[1] is not None else ((0.0, 0.0), 0.6)
+        for name, role, source, side, values in zip(
+            SETTINGS, ROLES, self._sources, sides, drawn, strict=True
+        ):
             if values is None:
-                source.data = {"name": [], "share": []}
+                source.data = {"place": [], "width": [], "share": []}
                 continue
             share = [float((values == category).mean()) for category in self._names]
-            source.data = {"name": self._factors, "share": share}
+            source.data = {
+                "place": [(factor, side) for factor in self._factors],
+                "width": [width] * len(share),
+                "share": share,
+            }
             best = sorted(zip(share, self._names, strict=True), reverse=True)[:4]
             text = ", ".join(f"{html.escape(short(n, 24))} {s:.0%}" for s, n in best)
             lines.append(told(name, text, role))
