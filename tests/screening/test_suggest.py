@@ -10,8 +10,8 @@ import pytest
 from click.testing import CliRunner
 
 from virtlab.cli import main
-from virtlab.screening.measured import read_measured
 from virtlab.simulation import load
+from virtlab.simulation.kept import read_kept
 
 EXAMPLE = Path(__file__).parents[2] / "example_experiments" / "damped_oscillator"
 MODEL = "damped_oscillator.virtlab"
@@ -83,7 +83,7 @@ def test_what_runs_already_is_not_suggested_again_and_taken_into_account(folder)
 
 
 def test_what_was_measured_is_not_suggested(folder):
-    measured = read_measured(load(folder / MODEL)).settings
+    measured = read_kept(load(folder / MODEL)).settings
     rows = [f"{s!r},{d!r},{r!r}" for s, d, r in zip(*map(list, measured.values()), strict=True)]
     text = "\n".join([",".join(measured), *rows[:8]]).replace("np.float64(", "").replace(")", "")
     (folder / "known.csv").write_text(text)

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from virtlab.design import Design
-from virtlab.evaluation.heldout import HeldOut, is_kept, read_held_out
+from virtlab.evaluation.heldout import HeldOut, read_held_out
 from virtlab.evaluation.matching import Array, Matched, in_numbers, match_trials
+from virtlab.simulation.kept import keeps_trials
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -99,7 +100,7 @@ def new_case(model: Model, trials: xr.Dataset) -> Case:
         return found
 
     material = None
-    if is_kept(model):
+    if keeps_trials(model):
         kept = read_held_out(model)
         nowhere = np.full(len(matched.conditions), -1)
         material = Material(kept.matched, kept.fold, nowhere, nowhere)

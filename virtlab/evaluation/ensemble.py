@@ -10,9 +10,10 @@ import numpy as np
 import xarray as xr
 
 from virtlab.evaluation.case import Case
-from virtlab.evaluation.heldout import scale_back
+from virtlab.evaluation.heldout import draws_in_numbers
 from virtlab.evaluation.matching import Array, Matched
 from virtlab.scaling import Column
+from virtlab.simulation.kept import scale_back
 from virtlab.trials import MISSING_CATEGORY, TRIAL, WEIGHT
 
 NAME = "energy preset"
@@ -48,7 +49,8 @@ def draw_energy_preset(case: Case, columns: Sequence[Column], seed: int) -> dict
     held = held_out_draws(fitted, blocks, draws=draws, max_rows=len(blocks), seed=seed)
     values, codes, _ = pool_draws(held, blocks, material.judged, 1)
     settings = {name: chosen[material.judged] for name, chosen in trials.settings.items()}
-    return scale_back(columns, values, codes, settings)
+    drawn = scale_back(columns, values, codes, settings)
+    return draws_in_numbers([column.measurement for column in columns], drawn)
 
 
 def _dataset(trials: Matched, columns: Sequence[Column]) -> xr.Dataset:

@@ -10,12 +10,13 @@ from virtlab.errors import DataError, ModelFileError
 from virtlab.evaluation.audit import MEMORISES, SOME, Audit, audit
 from virtlab.evaluation.baselines import CHEAP
 from virtlab.evaluation.comparison import Comparison, compare
-from virtlab.evaluation.heldout import is_kept, read_held_out
+from virtlab.evaluation.heldout import read_held_out
 from virtlab.evaluation.matching import match_trials, where_from
 from virtlab.evaluation.sensitivity import Sensitivity, sense
 from virtlab.evaluation.tables import aligned, as_number, as_share, comparison_dict, score_table
 from virtlab.evaluation.wording import headline, in_words
 from virtlab.modelfile import GENERATOR
+from virtlab.simulation.kept import keeps_trials
 from virtlab.simulation.remarks import remarks
 from virtlab.trials import TRIAL
 
@@ -180,7 +181,7 @@ def evaluate(
                 "--data away to see the scores on held-out settings"
             )
         comparison = compare(model, trials, told, baselines)
-    elif is_kept(model):
+    elif keeps_trials(model):
         comparison = compare(model, None, told, baselines)
     looked = _audit(model, trials)
     has_generator = GENERATOR in model.manifest.get("members", {})
@@ -207,7 +208,7 @@ def evaluate(
 
 def _audit(model: Model, trials: xr.Dataset | None) -> Audit | None:
     """Look for training trials among virtual ones; None where the model file is older than that."""
-    if not is_kept(model):
+    if not keeps_trials(model):
         return audit(model, None) if model.manifest["data"].get("private") else None
     new = None if trials is None else match_trials(model, trials)
     return audit(model, read_held_out(model), new)

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from virtlab.conditioning import Parameter, categories_of, suggestion
 from virtlab.errors import DataError
 from virtlab.screening.front import on_front
-from virtlab.screening.measured import read_measured
 from virtlab.screening.objective import Floats, Objective, values_of
 from virtlab.screening.outcomes import Outcomes
+from virtlab.simulation.kept import keeps_trials, read_kept
 from virtlab.trials import TRIAL, Measurement
 
 if TYPE_CHECKING:
@@ -64,8 +64,10 @@ def best_known(objective: Objective, model: Model, data: xr.Dataset | None) -> B
         row = zip(objective.goals, objective.best, strict=True)
         reached = [b if g.target is None else abs(b - g.target) for g, b in row]
         return Best(np.array([reached]), "as params.toml says")
-    kept = read_measured(model)
-    if kept is None or len(kept.setting) < model.manifest["data"]["trials"]:
+    if not keeps_trials(model):
+        return None
+    kept = read_kept(model)
+    if len(kept.setting) < model.manifest["data"]["trials"]:
         return None
     known = kept.settings_of_trials | kept.trials
     values = {name: known[name] for name in objective.names}

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from virtlab.conditioning import Settings
 from virtlab.screening.ignorance import Ignorance, distances, learn_ignorance, matern
-from virtlab.screening.measured import Measured, read_measured
 from virtlab.screening.objective import Objective, values_of
+from virtlab.simulation.kept import Kept, keeps_trials, read_kept
 
 if TYPE_CHECKING:
     from virtlab.simulation import Model
@@ -92,11 +92,11 @@ def make_record(model: Model, objective: Objective) -> Record | None:
     Raises
     ------
     ModelFileError
-        See `read_measured`.
+        See `read_kept`.
     """
-    measured = read_measured(model)
-    if measured is None:
+    if not keeps_trials(model):
         return None
+    measured = read_kept(model)
     trials = len(measured.setting)
     arrays = {name: values[:, None] for name, values in measured.trials.items()}
     values = values_of(objective.names, measured.settings_of_trials, arrays)
@@ -120,7 +120,7 @@ def make_record(model: Model, objective: Objective) -> Record | None:
     )
 
 
-def _means(goals: Floats, measured: Measured, whole: NDArray[np.bool_]) -> tuple[Floats, Floats]:
+def _means(goals: Floats, measured: Kept, whole: NDArray[np.bool_]) -> tuple[Floats, Floats]:
     """Mean over the trials that have a value, and how many these are, by setting."""
     counts = np.bincount(measured.setting, whole, minlength=measured.size).astype(np.float64)
     sums = np.array([np.bincount(measured.setting, g, minlength=measured.size) for g in goals])
@@ -128,7 +128,7 @@ def _means(goals: Floats, measured: Measured, whole: NDArray[np.bool_]) -> tuple
     return np.where(counts > 0, mean, np.nan), counts
 
 
-def _drawn(objective: Objective, measured: Measured) -> Floats:
+def _drawn(objective: Objective, measured: Kept) -> Floats:
     """Mean of draws by members that never saw the setting, ``(goal, setting)``; NaN: none."""
     mean = np.full((len(objective.goals), measured.size), np.nan)
     if len(measured.judged) and objective.goals:

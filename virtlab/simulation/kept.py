@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,37 +12,46 @@ from numpy.typing import NDArray
 from virtlab.errors import ModelFileError
 from virtlab.modelfile import HELD_OUT
 from virtlab.scaling import Column
+from virtlab.simulation.model import Model
 from virtlab.trials import MISSING_CATEGORY
 
-if TYPE_CHECKING:
-    from virtlab.simulation import Model
-
 Arrays = Mapping[str, NDArray[Any]]
+Indices = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Measured:
-    """Trials that were measured, up to some ten thousand.
+class Kept:
+    """Trials that were measured, up to some ten thousand; what `virtlab.training.keeping` kept.
 
     Parameters
     ----------
     settings
         The distinct settings, ``(setting,)`` per parameter.
+    fold
+        Which fold each setting is in, ``(setting,)``.
     setting
-        Which of them each trial belongs to, ``(trial,)``.
+        Which setting each trial belongs to, ``(trial,)``.
+    weight
+        How much each trial counts, ``(trial,)``.
     trials
         By measurement, ``(trial, *own dims)``; NaN where missing.
     judged
         The settings that have draws by members that never saw them, ``(k,)``.
     drawn
         Those draws by measurement, ``(k, draw, *own dims)``.
+    first
+        So many of the draws are by members of one split into folds: together they have seen
+        nothing of a fold that they draw at.
     """
 
     settings: dict[str, NDArray[Any]]
-    setting: NDArray[np.int64]
+    fold: Indices
+    setting: Indices
+    weight: NDArray[np.float64]
     trials: dict[str, NDArray[Any]]
-    judged: NDArray[np.int64]
+    judged: Indices
     drawn: dict[str, NDArray[Any]]
+    first: int
 
     @property
     def settings_of_trials(self) -> dict[str, NDArray[Any]]:
@@ -52,19 +61,22 @@ class Measured:
     @property
     def size(self) -> int:
         """Number of distinct settings."""
-        return len(next(iter(self.settings.values())))
+        return len(self.fold)
 
 
-def read_measured(model: Model) -> Measured | None:
-    """Read the trials that a model file keeps; None where it keeps none, being private or old.
+def keeps_trials(model: Model) -> bool:
+    """Whether the model file keeps trials: not if it is private, or older than that."""
+    return HELD_OUT in model.manifest.get("members", {})
+
+
+def read_kept(model: Model) -> Kept:
+    """Read what a model file keeps.
 
     Raises
     ------
     ModelFileError
-        They do not fit the rest of the file.
+        It keeps nothing, or what does not fit the rest of it.
     """
-    if HELD_OUT not in model.manifest.get("members", {}):
-        return None
     arrays = model.file.arrays(HELD_OUT)
     try:
         return _read(model, arrays)
@@ -75,23 +87,27 @@ def read_measured(model: Model) -> Measured | None:
         ) from error
 
 
-def _read(model: Model, arrays: Arrays) -> Measured:
+def _read(model: Model, arrays: Arrays) -> Kept:
     settings: dict[str, NDArray[Any]] = {}
     for i, parameter in enumerate(model.parameters):
         values = arrays[f"parameter/{i}"]
         if parameter.kind == "categorical":
             values = np.array(parameter.categories, dtype=object)[values]
         settings[parameter.name] = values
-    judged = arrays["judged"].astype(np.int64)
-    found = Measured(
+    setting, judged = arrays["setting"].astype(np.int64), arrays["judged"].astype(np.int64)
+    chosen = {name: values[judged] for name, values in settings.items()}
+    found = Kept(
         settings=settings,
-        setting=arrays["setting"].astype(np.int64),
+        fold=arrays["fold"].astype(np.int64),
+        setting=setting,
+        weight=arrays.get("weight", np.ones(len(setting))).astype(np.float64),
         trials={c.measurement.name: _real(i, c, arrays) for i, c in enumerate(model.columns)},
         judged=judged,
-        drawn=_drawn(model.columns, arrays, {n: v[judged] for n, v in settings.items()}),
+        drawn=scale_back(model.columns, arrays["drawn/values"], arrays["drawn/codes"], chosen),
+        first=int(arrays["drawn/first"].item()),
     )
-    lengths = {len(values) for values in settings.values()}
-    if len(lengths) > 1 or found.setting.min() < 0 or found.setting.max() >= found.size:
+    lengths = {found.size, *(len(values) for values in settings.values())}
+    if len(lengths) > 1 or setting.min() < 0 or setting.max() >= found.size:
         raise ValueError("settings are numbered otherwise")
     return found
 
@@ -109,9 +125,16 @@ def _real(number: int, column: Column, arrays: Arrays) -> NDArray[Any]:
     return values.reshape(len(values), *measurement.shape)
 
 
-def _drawn(columns: tuple[Column, ...], arrays: Arrays, settings: Arrays) -> dict[str, Any]:
-    """Draws ``(k, draw, *own dims)``, scaled back from the numbers that a file has."""
-    values, codes = arrays["drawn/values"], arrays["drawn/codes"]
+def scale_back(
+    columns: Sequence[Column], values: NDArray[Any], codes: NDArray[Any], settings: Arrays
+) -> dict[str, NDArray[Any]]:
+    """Scaled draws ``(setting, draw, value)`` and their codes as measurements.
+
+    Returns
+    -------
+    dict
+        ``(setting, draw, *own dims)`` by measurement.
+    """
     count, draws = values.shape[:2]
     repeated = {name: np.repeat(chosen, draws) for name, chosen in settings.items()}
     values = values.reshape(count * draws, -1).astype(np.float32)
