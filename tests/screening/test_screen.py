@@ -10,7 +10,7 @@ import xarray as xr
 from virtlab.conditioning import Parameter
 from virtlab.design import design_from
 from virtlab.errors import ConfigError, OutputError
-from virtlab.screening import outcomes, screen
+from virtlab.screening import findings, outcomes, screen
 from virtlab.trials import is_virtual
 
 ONLY_GOAL = ('require = ["max(trace) < 3.5"]', "")
@@ -284,3 +284,12 @@ def test_a_narrow_terminal_gets_fewer_columns_and_no_cut_cells(lamp, asked):
     assert "replicates" in next(line for line in wide if line.startswith("rank"))
     assert any(line.startswith("no room for noise, ignorance, P(best)") for line in narrow)
     assert not any(line.startswith("no room") for line in wide)
+
+
+def test_of_too_many_settings_it_is_told_that_chance_ranks_them(lamp, asked, monkeypatch):
+    lamp(noise=0.5)
+    assert not any("to chance, too" in line for line in screen(asked()).lines())
+    monkeypatch.setattr(findings, "MOST_ON_FRONT", 3)
+    found = screen(asked())
+    assert "best_probability" not in found.dataset
+    assert any("the first owe their place to chance, too" in line for line in found.lines())

@@ -13,7 +13,7 @@ from virtlab.screening.dataset import GOAL
 if TYPE_CHECKING:
     import xarray as xr
 
-DOTS = 3000
+DOTS = 800
 CROSSES = 40  # settings of the front with their intervals
 
 

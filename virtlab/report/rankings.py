@@ -79,7 +79,7 @@ def draw_unknown(found: xr.Dataset, name: str) -> str:
         axes.invert_yaxis()
         axes.tick_params(axis="y", length=0)
         name_axes(axes, f"standard deviation of {name}", "")
-        axes.figure.legend(loc="outside lower center", ncols=4)
+        axes.figure.legend(loc="outside lower center", ncols=2)
 
     rows = zip(labels, noise, ignorance, shared, strict=True)
     told = "; ".join(

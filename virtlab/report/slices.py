@@ -32,7 +32,7 @@ BINS = 12
 MOST = 6
 """Parameters drawn."""
 SHOWN = 14  # characters of a category
-DOTS = 2000
+DOTS = 800
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from virtlab.screening.findings import LIKELY
+from virtlab.screening.findings import LIKELY, MOST_ON_FRONT
 from virtlab.screening.replicates import MOST_REPLICATES
 from virtlab.screening.table import bracketed
 from virtlab.trials import SETTING
@@ -39,6 +39,12 @@ def remarks(dataset: xr.Dataset) -> list[str]:
             said.append(
                 "the 90 % intervals are of the members' disagreement alone: the model keeps no "
                 "trials, or too few, that tell what all members miss; take them for too narrow"
+            )
+        if not {"best_probability", "front_probability"} & set(found.data_vars):
+            said.append(
+                f"how likely each comes first is told of {MOST_ON_FRONT:,} settings at most; of so "
+                "many, the first owe their place to chance, too: screen the best again, with more "
+                "trials"
             )
         said += [*_order(found, contenders), _best(dataset)]
     return said
