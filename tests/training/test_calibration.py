@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from virtlab.training.assessment import assess
-from virtlab.training.calibration import calibrate, value_slices
+from virtlab.training.calibration import _truest, calibrate, value_slices
 
 
 def test_overconfident_measurement_is_widened_and_the_other_left(known):
@@ -31,6 +31,13 @@ def test_timid_measurement_is_narrowed(known):
 def test_true_spread_is_left_nearly_alone(known):
     _, spread = calibrate(*known(), seed=0)
     assert all(0.8 < factor < 1.25 for factor in spread.values())
+
+
+def test_spread_is_found_between_those_that_are_tried():
+    off = np.array([[-0.1, -0.1], [0.1, 0.1]])  # at half and at full spread
+    assert _truest(np.array([0.5, 1.0]), off) == pytest.approx(np.sqrt(0.5), rel=0.01)
+    assert _truest(np.array([0.5, 1.0]), off - 1) == 1
+    assert _truest(np.array([0.5, 1.0]), off * np.nan) == 1
 
 
 def test_few_settings_are_trusted_little(known):

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from virtlab import scores
 from virtlab.gan.blocks import Blocks
@@ -41,11 +42,11 @@ def calibrate(
     if "spread.features" not in fit.weights:
         return fit, {}
     slices = value_slices(columns)
-    losses = {name: np.full(len(SPREADS), np.inf) for name in slices}
-    rng = np.random.default_rng(seed)
     # What a head draws takes time; its noise was fitted to far more values.
-    tried = range(1, 6) if blocks.layout.wide else range(len(SPREADS))
-    for i, spread in zip(tried, SPREADS[list(tried)], strict=True):
+    tried = SPREADS[1:6] if blocks.layout.wide else SPREADS
+    errors = {name: np.zeros((len(tried), len(LEVELS))) for name in slices}
+    rng = np.random.default_rng(seed)
+    for i, spread in enumerate(tried):
         trial = _with_spread(fit, dict.fromkeys(slices, float(spread)))
         rows = max_rows(blocks, DRAWS, effort)
         draws = max(FEWEST_DRAWS, round(effort * DRAWS))
@@ -55,15 +56,24 @@ def calibrate(
         for name, here in slices.items():
             drawn = held.values[..., here].astype(np.float64)
             rank = scores.ranks(drawn, real[:, here].astype(np.float64), rng)
-            errors = [scores.coverage(rank, level, weight) - level for level in LEVELS]
-            losses[name][i] = np.sum(np.square(errors))
+            errors[name][i] = [scores.coverage(rank, level, weight) - level for level in LEVELS]
     settings = len(np.unique(blocks.setting))
     trust = settings / (settings + HALF_TRUST)
-    chosen = {
-        name: float(SPREADS[np.argmin(loss)] ** trust) if np.isfinite(loss).any() else 1.0
-        for name, loss in losses.items()
-    }
+    chosen = {name: _truest(tried, found) ** trust for name, found in errors.items()}
     return _with_spread(fit, chosen), chosen
+
+
+def _truest(spreads: NDArray[np.float64], errors: NDArray[np.float64]) -> float:
+    """The spread whose coverage is nearest to what it should be, between those that were tried.
+
+    `errors` are coverages minus levels, ``(spread, level)``; 1 where nothing was measured.
+    """
+    if not np.isfinite(errors).all():
+        return 1.0
+    tried = np.log(spreads)
+    between = np.linspace(tried[0], tried[-1], 50 * len(tried))
+    loss = sum(np.square(np.interp(between, tried, found)) for found in errors.T)
+    return float(np.exp(between[np.argmin(loss)]))
 
 
 def value_slices(columns: Sequence[Column]) -> dict[str, slice]:
