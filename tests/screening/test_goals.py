@@ -1,5 +1,7 @@
 """Several goals, targets, and what a trial costs."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -127,3 +129,13 @@ def test_category_can_be_required_and_pursued(lamp, asked):
     milky = screen(asked((MAXIMIZE, "maximize = 'glass == \"milky\"'"))).dataset
     assert milky["glass"].values[:4].tolist() == ["milky"] * 4
     assert milky["expected_objective"].values[:5].tolist() == [1, 1, 1, 1, 0]
+
+
+def test_interval_holds_no_impossible_value(lamp, asked):
+    made = lamp(ignorance=4.0)
+    made.measurements = (replace(made.measurements[0], support=(0, 14)), *made.measurements[1:])
+    found = screen(asked((MAXIMIZE, 'maximize = "light"'))).dataset
+    assert (float(found["objective_low"].min()), float(found["objective_high"].max())) == (0, 14)
+    near = screen(asked((MAXIMIZE, "target = { light = 3 }"))).dataset
+    assert float(near["objective_low"].min()) == 0
+    assert float(near["objective_high"].max()) > 14

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -293,3 +294,15 @@ def test_of_too_many_settings_it_is_told_that_chance_ranks_them(lamp, asked, mon
     found = screen(asked())
     assert "best_probability" not in found.dataset
     assert any("the first owe their place to chance, too" in line for line in found.lines())
+
+
+def test_long_categories_are_cut_where_they_can_be_told_apart(lamp, asked):
+    lamp()
+    found = screen(asked(ONLY_GOAL))
+    long = {"clear": "clear " + "x" * 40, "milky": "milky " + "x" * 40}
+    names = np.array([long[name] for name in found.dataset["glass"].values], object)
+    cut = replace(found, dataset=found.dataset.assign_coords(glass=("setting", names))).lines()
+    assert any("clear xxxxxxxxxxxx…xxxxxxxxxxx" in line for line in cut)
+    alike = np.array([f"{'x' * 20}{name}{'x' * 20}" for name in names], object)
+    whole = replace(found, dataset=found.dataset.assign_coords(glass=("setting", alike))).lines()
+    assert any(alike[0] in line for line in whole)

@@ -13,7 +13,7 @@ import click
 from virtlab.finite import finite
 
 SCHEMA_VERSION = 1
-WIDE = 200
+WIDE = 10_000
 
 # Lab files are full of other people's strings; none may move a cursor or set a title.
 _CONTROL = {code: "�" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}

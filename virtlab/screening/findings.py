@@ -130,11 +130,19 @@ def join(found: Sequence[Findings]) -> Findings:
     return Findings(*(joined([getattr(part, name) for part in found]) for name in names))
 
 
-def with_shared(findings: Findings, shared: Shared | None) -> Findings:
-    """Widen the intervals by what all members may miss together."""
-    if findings.expectation is None or shared is None:
+def with_shared(findings: Findings, shared: Shared | None, limits: Floats) -> Findings:
+    """Widen the intervals by what all members may miss together, as far as values are possible.
+
+    Parameters
+    ----------
+    limits
+        Of each goal, ``(2, goal)``.
+    """
+    found = findings.expectation
+    if found is None:
         return findings
-    return replace(findings, expectation=widened(findings.expectation, shared.deviation()))
+    deviation = np.zeros_like(found.mean) if shared is None else shared.deviation()
+    return replace(findings, expectation=widened(found, deviation, limits))
 
 
 def rank(

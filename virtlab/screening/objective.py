@@ -60,6 +60,16 @@ class Goal:
         """Times a value: the larger, the better."""
         return 1.0 if self.direction == "maximize" else -1.0
 
+    def limits(self, known: Known) -> tuple[float, float]:
+        """Lowest and highest possible value: of a distance, a category or a single measurement."""
+        item = known.get(self.expression.text)
+        if self.target is not None:
+            return 0.0, np.inf
+        if isinstance(item, Measurement):
+            return item.support
+        names = [known[name].kind for name in self.expression.names]
+        return (0.0, 1.0) if names == ["categorical"] else (-np.inf, np.inf)
+
     def of(self, values: Values, shape: tuple[int, int]) -> Floats:
         """Value per trial, ``(setting, trial)``; of a target the distance from it."""
         found = np.broadcast_to(self.expression.evaluate(values), shape)
@@ -110,6 +120,10 @@ class Objective:
     def signs(self) -> Floats:
         """Of each goal, ``(goal,)``: times a value, the larger is the better."""
         return np.array([goal.sign for goal in self.goals])
+
+    def limits(self, known: Known) -> Floats:
+        """Lowest and highest possible value of each goal, ``(2, goal)``; infinite if not plain."""
+        return np.array([goal.limits(known) for goal in self.goals]).reshape(-1, 2).T
 
     def values_of(self, values: Values, shape: tuple[int, int]) -> Floats:
         """Value of each goal in each trial, ``(goal, setting, trial)``."""

@@ -15,6 +15,7 @@ import numpy as np
 from virtlab.errors import ConfigError, OutputError
 from virtlab.modelfile import replace_whole
 from virtlab.screening.dataset import GOAL, parameters_of
+from virtlab.screening.spread import NORMAL
 from virtlab.storage import output as datasets
 from virtlab.trials import SETTING
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 CSV = ".csv"
 JSON = ".json"
+ENDS = ("objective_low", "objective_high")
 VIRTUAL = "virtual_data"
 """Last column of a CSV: 1 in every line."""
 
@@ -140,8 +142,12 @@ def json_text(dataset: xr.Dataset) -> str:
     """
     ranked = dataset.isel({SETTING: slice(0, int((dataset["rank"] > 0).sum()))})
     names = dataset.attrs["goal_names"].splitlines()
-    # half an interval that holds the truth nine times out of ten is 1.645 standard errors
-    error = (ranked["objective_high"] - ranked["objective_low"]) / 2 / 1.645 if names else None
+    error = None
+    if names:
+        # half an interval that holds the truth nine times out of ten is 1.645 standard errors;
+        # the longer half, since the other may end where values become impossible
+        mean, low, high = (ranked[n] for n in ("expected_objective", *ENDS))
+        error = np.maximum(high - mean, mean - low) / NORMAL
     lines = []
     for at in range(ranked.sizes[SETTING]):
         one = ranked.isel({SETTING: at})

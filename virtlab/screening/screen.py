@@ -113,7 +113,7 @@ def screen(
             knowledge, design, findings, asked, trials=params.trials, seed=params.seed
         )
     shared = shared_errors(model, objective, design)
-    findings = with_shared(findings, shared)
+    findings = with_shared(findings, shared, objective.limits(names_of(model)))
     order = rank(objective, findings, seed=params.seed, shared=shared)
     tell(Progress("comparing", 1.0))
     needed = _replicates(model, design, objective, order, params)

@@ -90,7 +90,9 @@ def together(goals: Sequence[Expectation]) -> Expectation:
     return Expectation(*(np.stack([getattr(g, name) for g in goals], axis=1) for name in names))
 
 
-def widened(expectation: Expectation, deviation: Floats) -> Expectation:
+def widened(
+    expectation: Expectation, deviation: Floats, limits: Floats | None = None
+) -> Expectation:
     """Widen the intervals to what predictions out of fold have missed.
 
     Parameters
@@ -98,12 +100,16 @@ def widened(expectation: Expectation, deviation: Floats) -> Expectation:
     deviation
         Standard deviation of the errors of expected values, of the mean's shape. What members
         disagree on is part of these errors: only what they exceed it by is added.
+    limits
+        Lowest and highest possible value of each goal, ``(2, goal)``.
     """
     members = expectation.by_member.shape[-1]
     own = expectation.by_member.var(axis=-1, ddof=1) * (1 + 1 / members)
     shared = np.sqrt(np.maximum(deviation**2 - own, 0))
     half = np.hypot((expectation.high - expectation.low) / 2, NORMAL * shared)
     low, high = expectation.mean - half, expectation.mean + half
+    if limits is not None:
+        low, high = np.maximum(low, limits[0]), np.minimum(high, limits[1])
     return replace(expectation, low=low, high=high, shared=shared)
 
 

@@ -19,8 +19,11 @@ if TYPE_CHECKING:
     import xarray as xr
     from rich.table import Table
 
-WIDEST = 200
+WIDEST = 10_000
 """Characters, where there is no terminal to ask."""
+
+LONGEST = 30
+"""Characters of a category."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,7 @@ def columns(dataset: xr.Dataset, rows: slice | NDArray[np.intp]) -> list[Column]
     part = dataset.isel({SETTING: rows})
     found = [Column("rank", [str(place or "–") for place in part["rank"].values.tolist()])]
     found += [
-        Column(name + bracketed(part[name].attrs), [cell(value) for value in part[name].values])
+        Column(name + bracketed(part[name].attrs), _cells(part[name].values.tolist()))
         for name in varying(dataset)
     ]
     if "expected_objective" in part:
@@ -68,6 +71,13 @@ def columns(dataset: xr.Dataset, rows: slice | NDArray[np.intp]) -> list[Column]
     if "cost" in part:
         found.append(Column("cost", [f"{value:.4g}" for value in part["cost"].values]))
     return [*found, Column("domain", part["domain"].values.tolist())]
+
+
+def _cells(values: list[Any]) -> list[str]:
+    """Values of a parameter; long names without their middle, where that tells them apart."""
+    texts = [cell(value) for value in values]
+    cut = [text if len(text) <= LONGEST else f"{text[:18]}…{text[-11:]}" for text in texts]
+    return cut if len(set(cut)) == len(set(texts)) else texts
 
 
 def varying(dataset: xr.Dataset) -> list[str]:
