@@ -103,6 +103,15 @@ def test_an_empty_box_is_told_of_and_changes_no_picture(explorer, tab):
     assert not tab.complaints
 
 
+def test_an_impossible_setting_is_told_of(explorer, tab):
+    tab.open(explorer.address)
+    tab.evaluate(f"{DOCUMENT}.get_model_by_name('A_box_0').value = 1e300")
+    tab.wait(f"{DOCUMENT}.get_model_by_name('verdict').text.includes('outside its bounds')")
+    change(tab, "A_box_0", 3)
+    assert "inside the data" in read(tab, "verdict", "text")
+    assert not tab.complaints
+
+
 def test_two_settings_side_by_side(explorer, tab):
     tab.open(explorer.address)
     alone = picture(tab)

@@ -1,11 +1,14 @@
 """Where the truth is known: errors grow from inside to outside, and the distance tells which."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from click.testing import CliRunner
 from sklearn.metrics import roc_auc_score
 
 from virtlab.cli import main
+from virtlab.domain import verdicts
 from virtlab.errors import DomainError, SettingError
 
 
@@ -66,3 +69,10 @@ def test_the_model_file_says_what_each_feature_counts(tiny):
 def test_a_model_older_than_weights_counts_all_features_alike(altered):
     old = altered(lambda manifest: manifest["domain"].pop("weights"))
     assert (old.domain.weights == 1).all()
+
+
+def test_a_setting_beyond_all_numbers_is_outside(tiny, monkeypatch):
+    unbounded = tuple(replace(parameter, bounds=None) for parameter in tiny.parameters)
+    monkeypatch.setattr(tiny, "parameters", unbounded)
+    far = {"power": np.array([1e30, 1e60, -1e99]), "material": np.array(["glass"] * 3)}
+    assert set(verdicts(tiny.domain.distance(tiny.conditions(far)))) == {"outside"}

@@ -245,6 +245,8 @@ class Page:
             drawn = self._sampler.draw(setting, trials, known)
         except VirtlabError as error:
             return str(error)
+        except Exception as error:  # the page is the only one to tell
+            return f"{type(error).__name__}: {error}"
         self._last[name] = drawn
         return drawn
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from virtlab.design import Design, design_from
 from virtlab.domain import verdicts
+from virtlab.errors import DomainError
 from virtlab.explorer.spans import (
     Setting,
     candidates,
@@ -20,7 +21,7 @@ from virtlab.explorer.spans import (
     spans_of,
 )
 from virtlab.simulation import Model
-from virtlab.simulation.drawing import Drawer, decoded, draw, threads
+from virtlab.simulation.drawing import Drawer, decoded, draw
 from virtlab.trials import Measurement
 
 Array = NDArray[Any]
@@ -109,19 +110,24 @@ class Sampler:
         ------
         SettingError
             The setting is impossible.
+        DomainError
+            It is so far from the data that the model has no numbers for it.
         """
         start = time.perf_counter()
         model = self.model
         design = design_from(setting, model.parameters)
         first = 0 if known is None else known.trials
         last = self.trials if count is None else min(count, self.trials)
-        with threads() as pool:
-            drawer = Drawer(model, design, seed=self.seed, pool=pool)
+        with np.errstate(over="ignore", invalid="ignore"):  # told of below
+            drawer = Drawer(model, design, seed=self.seed)
             found = drawer.draw(range(1), range(first, last))
         measurements = {
             column.measurement.name: decoded(column, found[column.measurement.name][0])
             for column in model.columns
         }
+        for name, values in measurements.items():
+            if values.dtype.kind == "f" and not np.isfinite(values).all():
+                raise DomainError(f"{name} is no finite number so far from the data")
         seconds = 0.0
         if known is not None:
             seconds = known.seconds

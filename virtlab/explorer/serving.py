@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import hmac
+import logging
 import secrets
 import socket
 from collections.abc import Callable
@@ -42,6 +43,7 @@ def serve(sampler: Sampler, port: int, ready: Callable[[str], None]) -> None:
         The port is taken, or not to be had.
     """
     bound = _bound(port)
+    logging.getLogger("bokeh").setLevel(logging.ERROR)  # a tab that is closed is no news
     with suppress(KeyboardInterrupt):
         asyncio.run(_serve(sampler, bound, ready))
 

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from virtlab.simulation.lazy import Chunks
     from virtlab.storage.template import Template
 
+FARTHEST = 1e30  # in standard deviations of a feature
+
 
 class Model:
     """A model file, loaded; made by `load` and `virtlab.train`."""
@@ -116,7 +118,8 @@ class Model:
                 f"{', '.join(self.manifest['features']['labels'])}; train again"
             )
         standard = (encoded.values - self._center) / self._scale
-        return standard.astype(np.float32)
+        # Single precision has no larger numbers: such a setting would be at no distance at all.
+        return np.clip(standard, -FARTHEST, FARTHEST).astype(np.float32)
 
     def simulate(
         self,
