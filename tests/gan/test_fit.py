@@ -167,7 +167,7 @@ def test_stage_ends_when_no_member_improves(quick, monkeypatch):
 
 @pytest.mark.parametrize(
     ("gain", "stage"),
-    [((0.019, 0.01), "likelihood"), ((-0.5, 0.01), "likelihood"), ((0.021, 0.01), "refinement")],
+    [((0.009, 0.01), "likelihood"), ((-0.5, 0.01), "likelihood"), ((0.011, 0.01), "refinement")],
 )
 def test_refinement_is_kept_only_where_its_gain_is_clear(quick, monkeypatch, gain, stage):
     kept = {}

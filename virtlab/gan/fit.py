@@ -31,7 +31,7 @@ from virtlab.gan.stream import Stream, streamed
 from virtlab.gan.transfer import Start
 
 CHECKPOINT_SECONDS = 20.0
-CLEAR_GAIN = 2.0  # standard errors: less than this and the simpler, earlier state is kept
+CLEAR_GAIN = 1.0  # standard errors: less than this and the simpler, earlier state is kept
 
 Checkpoint = tuple[dict[str, NDArray[Any]], dict[str, Any]]
 
