@@ -106,6 +106,12 @@ def move(interval: Range1d, low: float, high: float) -> None:
     interval.update(start=low, end=high, reset_start=low, reset_end=high)
 
 
+def clear(source: Any) -> None:
+    """Let nothing be drawn; a source that is empty is left alone, and no message sent."""
+    if any(len(column) for column in source.data.values()):
+        source.data = {name: [] for name in source.data}
+
+
 def short(text: str, most: int = 48) -> str:
     """Cut a text that would not fit."""
     text = " ".join(text.split())

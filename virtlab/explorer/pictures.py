@@ -11,7 +11,7 @@ import numpy as np
 from bokeh.models import ColumnDataSource, Div, FactorRange, Range1d
 from numpy.typing import NDArray
 
-from virtlab.explorer.drawing import ROLES, SETTINGS, Paint, make_figure, move, short
+from virtlab.explorer.drawing import ROLES, SETTINGS, Paint, clear, make_figure, move, short
 from virtlab.explorer.sampling import Reach
 from virtlab.trials import Measurement
 
@@ -135,9 +135,10 @@ class Distribution:
         else:
             move(self._range, self._reach.low, self._reach.high)
         for source, values in zip(self._sources, drawn, strict=True):
-            share = np.zeros(0)
-            if values is not None:
-                share = np.histogram(np.clip(values, bins[0], bins[-1]), bins)[0] / len(values)
+            if values is None:
+                clear(source)
+                continue
+            share = np.histogram(np.clip(values, bins[0], bins[-1]), bins)[0] / len(values)
             seen = np.flatnonzero(share)
             source.data = {"left": bins[seen], "right": bins[seen + 1], "top": share[seen]}
         self.words.text = "".join(self._lines(drawn))
@@ -220,7 +221,7 @@ class Shares:
             SETTINGS, ROLES, self._sources, sides, drawn, strict=True
         ):
             if values is None:
-                source.data = {"place": [], "width": [], "share": []}
+                clear(source)
                 continue
             share = [float((values == category).mean()) for category in self._names]
             source.data = {
@@ -273,8 +274,8 @@ class Signal:
             SETTINGS, ROLES, self._bands, self._draws, drawn, strict=True
         ):
             if values is None:
-                band.data = {"x": [], "low": [], "middle": [], "high": []}
-                draws.data = {"xs": [], "ys": []}
+                clear(band)
+                clear(draws)
                 continue
             thin = values[:, :: self._step]
             low, middle, high = np.quantile(thin, BAND, axis=0)
