@@ -59,7 +59,13 @@ def draw_course(course: Course, path: Path) -> None:
         for axes, name in ((best, "best"), (regret, "regret")):
             _paint(axes, course, name)
         best.axhline(course.winner, color="black", lw=0.8, ls="--")
-        best.annotate("best in the lab", (0.01, course.winner), xycoords=("axes fraction", "data"))
+        best.annotate(
+            "best in the lab",
+            (0.01, course.winner),
+            xycoords=("axes fraction", "data"),
+            xytext=(0, 3),
+            textcoords="offset points",
+        )
         best.set_ylabel("best found")
         regret.set_ylabel("short of the best by")
         regret.set_ylim(bottom=0)
