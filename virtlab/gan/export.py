@@ -15,8 +15,8 @@ from virtlab.gan.mixture import Mixture
 
 SETTING_ROWS = 16
 TRIAL_ROWS = 256  # per member, at most
-TRIAL_VALUES = 2**15  # per member and call: between layers, wide trials take a hundred times that
-LEAST_ROWS = 16
+TRIAL_VALUES = 2**13  # per member and call: wide trials take a hundred times that between layers
+LEAST_ROWS = 4
 
 
 def trial_rows(values: int) -> int:
