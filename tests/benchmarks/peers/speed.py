@@ -48,11 +48,11 @@ def engressions(lab: Path, names: list[list[str]]) -> float:
         c, y = (np.stack([file[name][:] for name in some], axis=1) for some in names)
     c, y = (torch.tensor(values, dtype=torch.float32) for values in (c, y))
     fitted = engression(c, y, num_epochs=20, verbose=False)
-    rows = c.mean(dim=0).repeat(DRAWS // 100, 1)
+    rows = c.mean(dim=0).repeat(DRAWS // 20, 1)
     with torch.no_grad():
         fitted.sample(rows, sample_size=1)
         start = time.perf_counter()
-        fitted.sample(rows, sample_size=100)
+        fitted.sample(rows, sample_size=20)
     return DRAWS / (time.perf_counter() - start)
 
 
