@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from virtlab.evaluation.compared import Compared, deviations
 from virtlab.evaluation.features import features_of
 from virtlab.evaluation.fidelity import compare_clouds
 from virtlab.evaluation.two_sample import tell_apart
@@ -87,3 +88,29 @@ def test_frechet_distance_and_classifier_see_noise_of_another_colour():
         apart = tell_apart(np.zeros((40, 1), np.float32), setting, [TRACE], real, virtual, seed=0)
         assert (cloud.model.low < cloud.floor.high) is alike
         assert (apart.auc.value < 0.65) is alike
+
+
+def test_real_and_virtual_values_are_held_against_the_same_draws():
+    rng, count = np.random.default_rng(0), 30
+    drawn = rng.normal(3, 2, (count, 6))
+    real = rng.normal(3, 2, (count, 1))
+    real[:4] = np.nan
+    unused = {name: np.zeros(0) for name in ("weight", "score", "marginal", "rank", "quantiles")}
+    compared = Compared(
+        measurement=Measurement("light"),
+        real=real,
+        setting=np.arange(count),
+        one=drawn[:, :1],
+        draws=6,
+        mean=drawn.mean(axis=1, keepdims=True),
+        variance=drawn.var(axis=1, ddof=1, keepdims=True),
+        examples=(),
+        **unused,
+    )
+    of_real, of_virtual = np.split(deviations(compared), 2)
+    others = drawn[:, 1:]
+    mean, spread = others.mean(axis=1, keepdims=True), others.std(axis=1, ddof=1, keepdims=True)
+    np.testing.assert_allclose(of_real, np.clip((real - mean) / spread, -10, 10))
+    assert np.isnan(of_virtual[:4]).all()
+    stands = np.clip((drawn[:, :1] - mean) / spread, -10, 10)
+    np.testing.assert_allclose(of_virtual[4:], stands[4:])

@@ -29,7 +29,7 @@ from virtlab.evaluation.learners import (
 from virtlab.evaluation.matching import Array
 from virtlab.evaluation.networks import conditional_vae, latent_resampling
 from virtlab.evaluation.scoring import LEVELS, Scored, score
-from virtlab.evaluation.two_sample import TwoSample, tell_apart
+from virtlab.evaluation.two_sample import TwoSample, judge_apart
 from virtlab.scaling import Column
 from virtlab.trials import Measurement
 
@@ -183,14 +183,7 @@ def _judge(
         },
         joint=whole,
         joint_behind=estimate_mean(whole.scores - joint.scores, weight, setting, rng),
-        two_sample=tell_apart(
-            matched.conditions,
-            setting,
-            measurements,
-            matched.real,
-            {n: each.one for n, each in compared.items()},
-            seed=seed % 2**30,
-        ),
+        two_sample=judge_apart(matched.conditions, compared, seed=seed % 2**30),
         seconds=seconds,
     )
 

@@ -32,6 +32,7 @@ class Collected:
     quantiles: Array
     examples: list[Examples]
     rng: np.random.Generator
+    draws: int = 0
 
     @classmethod
     def empty(
@@ -56,6 +57,7 @@ class Collected:
         self, drawn: Array, here: NDArray[np.int64], matched: Matched, shown: Sequence[int]
     ) -> None:
         """Take in the draws ``(setting, draw, value)`` of consecutive settings `here`."""
+        self.draws = drawn.shape[1]
         self.mean[here] = drawn.mean(axis=1)
         self.variance[here] = drawn.var(axis=1, ddof=1)
         self.quantiles[here] = np.quantile(drawn, QUANTILES, axis=1).swapaxes(0, 1)
@@ -91,6 +93,7 @@ class Collected:
             marginal=marginal,
             rank=self.rank,
             one=self.one,
+            draws=self.draws,
             mean=self.mean,
             variance=self.variance,
             quantiles=self.quantiles,

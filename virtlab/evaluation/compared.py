@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from virtlab.evaluation.matching import Array
 from virtlab.trials import Measurement
 
+FARTHEST = 10.0  # standard deviations
+
 
 @dataclass(frozen=True)
 class Examples:
@@ -35,6 +37,8 @@ class Compared:
         Energy score of the model and of resampling the trials, ``(trial,)``.
     rank
         Of each real value among its draws, ``(trial, value)``.
+    draws
+        How many of them at each setting.
     mean, variance
         Of the draws at each setting, ``(setting, value)``.
     quantiles
@@ -51,10 +55,35 @@ class Compared:
     marginal: Array
     rank: Array
     one: Array
+    draws: int
     mean: Array
     variance: Array
     quantiles: Array
     examples: tuple[Examples, ...]
+
+
+def deviations(compared: Compared) -> Array:
+    """How far values lie from the mean of their setting's draws, in these draws' deviations.
+
+    Of each setting's draws the one that stands for a virtual trial is left out, for the real
+    value as for itself: trials of one law stand alike, however few the draws.
+
+    Returns
+    -------
+    Array
+        Of the real trials, then of the virtual ones, ``(2 * trial, value)``; at most `FARTHEST`,
+        0 where the draws are all the same, NaN where the real value is missing.
+    """
+    n, at = compared.draws, compared.setting
+    away = (compared.one - compared.mean[at]) / (n - 1)
+    mean = compared.mean[at] - away
+    variance = (compared.variance[at] * (n - 1) - away**2 * n * (n - 1)) / max(n - 2, 1)
+    spread = np.sqrt(np.maximum(variance, 0))
+    found = []
+    for values in (compared.real, np.where(np.isnan(compared.real), np.nan, compared.one)):
+        stands = np.divide(values - mean, spread, out=np.zeros_like(mean), where=spread > 0)
+        found.append(np.clip(stands, -FARTHEST, FARTHEST))
+    return np.concatenate(found)
 
 
 def setting_means(values: Array, compared: Compared) -> Array:

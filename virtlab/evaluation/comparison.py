@@ -19,7 +19,7 @@ from virtlab.evaluation.fidelity import Fidelity, compare_clouds
 from virtlab.evaluation.heldout import read_held_out
 from virtlab.evaluation.joint import CollectedJoint, Joint
 from virtlab.evaluation.scoring import Scored, score
-from virtlab.evaluation.two_sample import TwoSample, tell_apart
+from virtlab.evaluation.two_sample import TwoSample, judge_apart
 from virtlab.evaluation.usefulness import Usefulness, find_usefulness
 
 if TYPE_CHECKING:
@@ -120,9 +120,7 @@ def compare(
     virtual = {name: found.one for name, found in compared.items()}
     by_trial = matched.conditions[matched.setting]
     measurements = model.measurements
-    apart = tell_apart(
-        matched.conditions, matched.setting, measurements, matched.real, virtual, seed=SEED
-    )
+    apart = judge_apart(matched.conditions, compared, seed=SEED)
     tell(0.4)
     fidelity = compare_clouds(by_trial, measurements, matched.real, virtual, seed=SEED)
     tell(0.5)

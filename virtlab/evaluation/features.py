@@ -25,9 +25,14 @@ def features_of(measurement: Measurement, real: Array, virtual: Array) -> Array:
     masked = np.where(np.isnan(real), np.nan, virtual)
     # Virtual trials are stored in single precision: that alone must not give them away.
     both = np.concatenate([real, masked]).astype(np.float32).astype(np.float64)
-    if measurement.kind == "categorical" or measurement.size <= FEW_VALUES:
+    if is_narrow(measurement):
         return both
     return np.concatenate([_shape_features(measurement, both), _components(both)], axis=1)
+
+
+def is_narrow(measurement: Measurement) -> bool:
+    """Whether its values are features themselves."""
+    return measurement.kind == "categorical" or measurement.size <= FEW_VALUES
 
 
 def _shape_features(measurement: Measurement, both: Array) -> Array:

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from virtlab.evaluation.compared import Compared, deviations
 from virtlab.evaluation.estimates import INTERVAL, Estimate
-from virtlab.evaluation.features import features_of
+from virtlab.evaluation.features import features_of, is_narrow
 from virtlab.trials import Measurement
 
 Array = NDArray[np.float64]
@@ -55,6 +56,7 @@ def tell_apart(
     virtual: Mapping[str, Array],
     *,
     seed: int,
+    further: Sequence[Array] = (),
 ) -> TwoSample:
     """Train a classifier on (condition, measurements) of some settings, test it on the others.
 
@@ -67,6 +69,8 @@ def tell_apart(
     real, virtual
         Each measurement in numbers, ``(trial, value)``: a virtual trial for each real one, at
         the same setting.
+    further
+        More features, of the real and then of the virtual trials, ``(2 * trial, feature)``.
     """
     settings = len(np.unique(setting))
     if len(setting) < FEWEST_TRIALS or settings < FEWEST_SETTINGS:
@@ -83,7 +87,8 @@ def tell_apart(
         keep = np.sort(rng.choice(keep, MOST_TRIALS, replace=False))
     features = np.concatenate(
         [np.tile(conditions[setting[keep]], (2, 1))]
-        + [features_of(m, real[m.name][keep], virtual[m.name][keep]) for m in measurements],
+        + [features_of(m, real[m.name][keep], virtual[m.name][keep]) for m in measurements]
+        + [more[np.concatenate([keep, len(setting) + keep])] for more in further],
         axis=1,
     )
     score = _held_out(features, np.tile(setting[keep], 2), seed)
@@ -93,6 +98,30 @@ def tell_apart(
         len(keep),
         "0.5: a classifier cannot tell virtual from real trials; 1: it always can",
         _won(score[len(keep) :], score[: len(keep)], setting[keep], conditions),
+    )
+
+
+def judge_apart(
+    conditions: NDArray[np.float32], compared: Mapping[str, Compared], *, seed: int
+) -> TwoSample:
+    """As `tell_apart`, of what was collected; scalars are also seen as they stand in their draws.
+
+    A classifier of few trials hardly learns what a scalar's mean is where, and without that a
+    shift goes unnoticed; the draws know it.
+    """
+    each = list(compared.values())
+    return tell_apart(
+        conditions,
+        each[0].setting,
+        [found.measurement for found in each],
+        {name: found.real for name, found in compared.items()},
+        {name: found.one for name, found in compared.items()},
+        seed=seed,
+        further=[
+            deviations(found)
+            for found in each
+            if is_narrow(found.measurement) and found.measurement.kind != "categorical"
+        ],
     )
 
 
