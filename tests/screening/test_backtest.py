@@ -179,23 +179,28 @@ def test_summary_is_of_seeds_played_to_the_end():
 
 
 def run(lab, *options, code=0):
-    command = ["backtest", str(lab / "params.toml"), str(lab / "experiment.toml"), "-q"]
-    result = CliRunner().invoke(main, [*command, *map(str, options)])
+    command = ["screen", lab / "params.toml", "--backtest", lab / "experiment.toml", "-q", *options]
+    result = CliRunner().invoke(main, list(map(str, command)))
     assert result.exit_code == code, result.output
     return result
 
 
-def test_the_command_goes_on_with_a_file_and_draws_a_picture(lab, course):
-    options = ("--start", 8, "--batch", 3, "--rounds", 1, "--seeds", 1, "--first-seed", 4)
+def test_the_command_goes_on_with_a_file_and_writes_all_kinds(lab, course):
+    options = ("--start", 8, "--batch", 3, "--rounds", 1, "--seeds", 1, "--seed", 4)
     (lab / "course.csv").write_text(course[1])
     refused = run(lab, *options, "-o", lab / "course.csv", code=1).stderr
     assert "use --resume to go on with it, or --force" in refused
     options = (*options, "--resume", "-o", lab / "course.csv")
-    found = json.loads(run(lab, *options, "--json", "--picture", lab / "course.svg").stdout)
+    others = [part for suffix in ("svg", "html", "json") for part in ("-o", lab / f"c.{suffix}")]
+    found = json.loads(run(lab, *options, "--json", *others).stdout)
     assert list(found["quartiles"]) == ["virtlab", "GP-EI", "random"]
     assert found["seeds"] == [4]
-    picture = (lab / "course.svg").read_text()
-    assert picture.count("<svg") == 1
+    assert (lab / "c.svg").read_text().count("<svg") == 1
+    page = (lab / "c.html").read_text()
+    assert page.count("<svg") == 1
+    assert "virtlab: best, regret" in page
+    written = json.loads((lab / "c.json").read_text())["backtest"]
+    assert written == {key: value for key, value in found.items() if key != "schema_version"}
     assert "virtlab: best, regret" in run(lab, *options).stdout
     assert not list(lab.glob("*.virtlab"))
 
@@ -207,18 +212,22 @@ def test_the_command_goes_on_with_a_file_and_draws_a_picture(lab, course):
         ('"light"', '["light", "power"]', (), "a backtest follows one goal, found 2"),
         ('"power < 9.5"', '"power < -1"', (), "there is no winner to find"),
         ('"light"', '"lihgt"', (), "did you mean 'light'?"),
-        ("", "", ("-o", "course.txt"), "expected a name that ends in .csv"),
-        ("", "", ("--picture", "course.pdf"), "expected a name that ends in .svg or .png"),
+        ("", "", ("-o", "course.pdf"), "expected a name that ends in .csv, .json, .html, .svg or"),
+        ("", "", ("-o", "a.csv", "-o", "b.csv"), "expected one name that ends in .csv, found 2"),
+        ("", "", ("--resume",), "name it with -o"),
+        ("", "", ("--suggest", 3), "--suggest does nothing with --backtest"),
     ],
 )
 def test_what_cannot_be_played_is_told(lab, old, new, options, said):
     (lab / "params.toml").write_text(PARAMS.replace(old, new))
-    result = CliRunner().invoke(
-        main,
-        ["backtest", str(lab / "params.toml"), str(lab / "experiment.toml"), *map(str, options)],
-    )
-    assert result.exit_code in (1, 2)
-    assert said in result.stderr
+    code = 1 if "no winner" in said else 2
+    assert said in run(lab, *options, code=code).stderr
+
+
+def test_options_of_a_backtest_alone_do_nothing(lab):
+    result = CliRunner().invoke(main, ["screen", str(lab / "params.toml"), "--seeds", "3"])
+    assert result.exit_code == 2
+    assert "--seeds does nothing without --backtest" in result.stderr
 
 
 def test_a_file_that_is_no_backtest_is_never_replaced(lab):

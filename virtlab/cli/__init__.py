@@ -22,7 +22,6 @@ main = Commands(
         "simulate": "Simulate the virtual trials that params.toml describes.",
         "evaluate": "Say how far a model can be trusted, and write a report.",
         "screen": "Rank the settings of params.toml by its objective.",
-        "backtest": "Play a screen on the lab's own trials, against baselines.",
         "power": "Tell how many trials detect the difference between two settings.",
         "explore": "Try settings on a page with sliders, in the browser.",
         "plugins": "List the installed conditioners and readers.",

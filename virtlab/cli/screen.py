@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from virtlab.cli.backtest import backtest_options, check_options, play
 from virtlab.cli.output import as_json_option, emit, quiet_option, terminal_width
 from virtlab.cli.progress import showing
 
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     help="CSV of settings that run already: not suggested again, and taken into account.",
 )
 @click.option("--outside", is_flag=True, help="Suggest settings outside the data, too.")
+@backtest_options
 @click.option("--force", is_flag=True, help="Replace an output that is there.")
 @as_json_option
 @quiet_option
@@ -63,9 +65,11 @@ def screen(
     explore: bool,
     pending: Path | None,
     outside: bool,
+    backtest: Path | None,
     force: bool,
     as_json: bool,
     quiet: bool,
+    **game: Any,
 ) -> None:
     """Rank the settings of PARAMS (a params.toml) by its [objective].
 
@@ -74,7 +78,19 @@ def screen(
     requirement and that it beats the best measured one, the replicates that tell it from
     rank 1, and whether it lies inside the data. Settings outside are listed apart, never
     ranked.
+
+    With --backtest: would such a screen have found the winner sooner? Most settings of the lab
+    are hidden. From a random start virtlab (trained anew each time on what is known, which takes
+    half a minute or so), a Gaussian process with expected improvement and chance choose batches
+    among the hidden ones; what the lab measured there is then known. Of PARAMS it takes the
+    objective (one goal); there need be no model. -o then takes .csv (every step, as soon as it
+    was played), .json, .html, .svg and .png.
     """
+    check_options(click.get_current_context())
+    if backtest is not None:
+        game |= {"seed": seed, "trials": trials, "force": force}
+        play(params, backtest, output, as_json=as_json, quiet=quiet, **game)
+        return
     if suggest is None and (explore or outside or pending is not None):
         raise click.UsageError("--explore, --pending and --outside need --suggest K")
     with showing(f"screening {params}", quiet=quiet) as report:

@@ -1,8 +1,8 @@
-"""An evaluation, and a screen, as one HTML page each; a backtest as a picture."""
+"""An evaluation, and a screen, as one HTML page each; so can a backtest."""
 
 from __future__ import annotations
 
-from virtlab.report.course import check_picture, draw_course
+from virtlab.report.course import backtest_to_files, draw_course
 from virtlab.report.page import (
     check_metrics,
     check_report,
@@ -13,8 +13,8 @@ from virtlab.report.page import (
 from virtlab.report.screened import render_screen, screen_to_files, write_page
 
 __all__ = [
+    "backtest_to_files",
     "check_metrics",
-    "check_picture",
     "check_report",
     "draw_course",
     "evaluate_to_report",

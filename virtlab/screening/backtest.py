@@ -18,11 +18,11 @@ from pathlib import Path
 import numpy as np
 
 from virtlab.config import Experiment, Params
-from virtlab.errors import ConfigError, OutputError
+from virtlab.errors import ConfigError
 from virtlab.modelfile import replace_whole
 from virtlab.progress import Progress, Report
 from virtlab.screening.baselines import choose_at_random, choose_by_process
-from virtlab.screening.course import Course, Step, csv_text, is_course, read_steps
+from virtlab.screening.course import Course, Step, check_course, csv_text, read_steps
 from virtlab.screening.findings import find, join
 from virtlab.screening.knowledge import gather
 from virtlab.screening.objective import names_of, read_objective
@@ -31,7 +31,6 @@ from virtlab.screening.pool import Places, Pool, make_pool
 from virtlab.screening.suggestion import Asked, suggest
 
 VIRTLAB, PROCESS, RANDOM = "virtlab", "GP-EI", "random"
-CSV = ".csv"
 
 Choose = Callable[[Pool, Places, Places, int, np.random.Generator], Places]
 
@@ -99,7 +98,7 @@ def backtest(
 
     tell = report or (lambda _progress: None)
     if output is not None:
-        _check_output(output, force=force or resume)
+        check_course(output, force=force or resume)
     trials = open_trials(experiment)
     pool = make_pool(experiment, trials, params)
     _check_size(pool, game, experiment)
@@ -213,20 +212,3 @@ def _check_size(pool: Pool, game: Game, experiment: Experiment) -> None:
             f"{experiment.path.name}: has {pool.size:,} settings; {game.start:,} to start with and "
             f"{game.rounds:,} rounds of {game.batch:,} need {needed:,}: ask for less"
         )
-
-
-def _check_output(path: Path, *, force: bool) -> None:
-    if path.suffix != CSV:
-        raise ConfigError(
-            f"output {str(path)!r}: expected a name that ends in {CSV}, "
-            f"found {path.suffix or 'no suffix'!r}"
-        )
-    if not path.parent.is_dir():
-        raise OutputError(f"{path}: the folder {path.parent} does not exist; create it first")
-    if path.exists() and not is_course(path):
-        raise OutputError(
-            f"{path} exists and is no backtest, which virtlab never replaces, not even with "
-            "--force; choose another name or move it away"
-        )
-    if path.exists() and not force:
-        raise OutputError(f"{path} exists; use --resume to go on with it, or --force to replace it")

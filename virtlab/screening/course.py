@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from virtlab.config import read_text
 from virtlab.errors import ConfigError
 from virtlab.screening.objective import cell
+from virtlab.screening.output import CSV, check_place
 
 MOST_BYTES = 2**26
 QUARTILES = (0.25, 0.5, 0.75)
@@ -131,14 +132,19 @@ class Course:
         ]
         if not seeds:
             return [*lines, "no seed has been played to its end by every policy"]
-        rows = [["settings known", *(f"{policy}: best, regret" for policy in self.policies)]]
-        found = {policy: self._told(policy) for policy in self.policies}
-        for each, count in enumerate(self.known()):
-            rows.append([f"{count:,}", *(found[policy][each] for policy in self.policies)])
+        rows = self.rows()
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines += ["  ".join(map(str.rjust, row, widths)) for row in rows]
         lines.append("median over seeds [quartiles]; regret: what the best known is short of")
         return lines + [self._winners(policy) for policy in self.policies]
+
+    def rows(self) -> list[list[str]]:
+        """A head, and a row for each number of settings known; none without whole seeds."""
+        if not self.seeds:
+            return []
+        heads = ["settings known", *(f"{policy}: best, regret" for policy in self.policies)]
+        told = [[f"{count:,}" for count in self.known()], *map(self._told, self.policies)]
+        return [heads, *map(list, zip(*told, strict=True))]
 
     def _told(self, policy: str) -> list[str]:
         best = np.nanmedian(self.values(policy, "best"), axis=0)
@@ -187,13 +193,27 @@ def read_steps(path: Path, course: Course) -> tuple[Step, ...]:
         raise ConfigError(f"{path}: is no backtest ({error}); choose another output") from error
 
 
-def is_course(path: Path) -> bool:
+def check_course(path: Path, *, force: bool = False) -> None:
+    """Refuse a file of steps that cannot be written, before they are played.
+
+    Raises
+    ------
+    ConfigError, OutputError
+        Its name does not end in .csv; or see `virtlab.screening.output.check_place`.
+    """
+    if path.suffix != CSV:
+        raise ConfigError(
+            f"output {str(path)!r}: expected a name that ends in {CSV}, "
+            f"found {path.suffix or 'no suffix'!r}"
+        )
+    ways = "--resume to go on with it, or --force to replace it"
+    check_place(path, "backtest", _is_course, force=force, ways=ways)
+
+
+def _is_course(path: Path) -> bool:
     """Whether a file is a CSV that `csv_text` made."""
-    try:
-        with path.open("rb") as file:
-            return file.readline(2**12) == ",".join([*_COLUMNS, *_SAME]).encode() + b"\n"
-    except OSError:
-        return False
+    with path.open("rb") as file:
+        return file.readline(2**12) == ",".join([*_COLUMNS, *_SAME]).encode() + b"\n"
 
 
 def _step(row: dict[str, str]) -> Step:

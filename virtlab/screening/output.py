@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,6 +52,33 @@ def check_output(path: Path, *, force: bool = False) -> None:
             f"output {str(path)!r}: expected a name that ends in .html, {CSV}, {JSON}, "
             f"{datasets.NETCDF} or {datasets.ZARR}, found {path.suffix or 'no suffix'!r}"
         )
+    check_place(path, "screen", _is_screen, force=force)
+
+
+def check_place(
+    path: Path,
+    what: str,
+    is_own: Callable[[Path], bool],
+    *,
+    force: bool = False,
+    ways: str = "--force to replace it",
+) -> None:
+    """Refuse to write where nothing can be written, or where something else stands.
+
+    Parameters
+    ----------
+    what, is_own
+        What is replaced if it is forced, in a word, and whether a file is such.
+    force
+        Replace it.
+    ways
+        What the user can do about one that is there.
+
+    Raises
+    ------
+    OutputError
+        The folder is missing or closed, or a file is there.
+    """
     if not path.parent.is_dir():
         found = "is not a folder" if path.parent.exists() else "does not exist"
         raise OutputError(f"{path}: the folder {path.parent} {found}; create it first")
@@ -60,13 +87,13 @@ def check_output(path: Path, *, force: bool = False) -> None:
     if os.path.lexists(path):
         if not path.is_file():
             raise OutputError(f"{path} is not a regular file; choose another name")
-        if not _is_screen(path):
+        if not is_own(path):
             raise OutputError(
-                f"{path} exists and is no screen, which virtlab never replaces, not even with "
+                f"{path} exists and is no {what}, which virtlab never replaces, not even with "
                 "--force; choose another name or move it away"
             )
         if not force:
-            raise OutputError(f"{path} exists; use --force to replace it")
+            raise OutputError(f"{path} exists; use {ways}")
 
 
 def _is_screen(path: Path) -> bool:
