@@ -144,7 +144,8 @@ def test_a_few_replicates_do_not_speak_for_the_rest(model, trials_at):
     found = evaluate(model, trials)
     light = found.comparison.measurements[0]
     assert light.repeated == 2
-    assert np.isnan([light.floor, light.rmse_floor, light.spread_ratio]).all()
+    assert np.isnan([light.floor, light.mean.floor, light.spread_ratio]).all()
+    assert light.spread is None
     assert any("light: only 2 of 121 trials (1.7%) repeat a setting" in s for s in found.verdict)
 
 

@@ -51,8 +51,10 @@ def test_the_true_simulator_is_calibrated_at_every_level(judged, name):
 
 def test_the_true_simulator_has_no_bias_and_the_right_spread(judged):
     found = scored(judged["true"])
-    assert found.bias.value == pytest.approx(0, abs=0.2)
+    assert found.mean.bias.value == pytest.approx(0, abs=0.2)
     assert found.spread_ratio == pytest.approx(1.0, abs=0.12)
+    assert found.spread.bias.low < 0.05
+    assert found.spread.rmse.low < 1.1 * found.spread.floor
 
 
 def test_a_classifier_cannot_tell_the_true_simulator_from_the_lab(judged):
@@ -63,7 +65,7 @@ def test_a_classifier_cannot_tell_the_true_simulator_from_the_lab(judged):
 
 def test_a_shifted_model_is_caught(judged):
     found = scored(judged["shifted"])
-    assert found.bias.value == pytest.approx(2.0, abs=0.2)
+    assert found.mean.bias.value == pytest.approx(2.0, abs=0.2)
     assert found.pit[0].value > 3
     assert judged["shifted"].comparison.two_sample.auc.low > 0.6
     assert any(
@@ -75,6 +77,8 @@ def test_a_shifted_model_is_caught(judged):
 def test_a_collapsed_model_is_caught(judged):
     found = scored(judged["collapsed"])
     assert found.spread_ratio == pytest.approx(0.2, abs=0.03)
+    assert found.spread.bias.high < -0.6
+    assert found.spread.rmse.low > found.spread.floor
     assert found.coverage[LEVELS.index(0.9)].high < 0.5
     assert found.pit[0].value > 2
     assert found.pit[-1].value > 2

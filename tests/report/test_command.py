@@ -32,6 +32,13 @@ def test_prints_the_verdict_and_the_scores(evaluate):
     assert "note: only 12 settings" in done.stdout
 
 
+def test_mean_and_spread_are_judged_beside_floor_and_ceiling(evaluate):
+    lines = evaluate("--quiet", "--data", "experiment.toml").stdout.splitlines()
+    for what in ("light: mean", "light: spread", "trace: spread"):
+        assert any(line.startswith(what) for line in lines)
+    assert not any(line.startswith("state: ") for line in lines[:20])
+
+
 def test_json_is_one_object_with_everything(evaluate):
     done = evaluate("--json", "--quiet", "--data", "experiment.toml")
     found = json.loads(done.stdout)
@@ -39,6 +46,10 @@ def test_json_is_one_object_with_everything(evaluate):
     assert found["held_out"]["light"]["model"] == 1.2
     assert found["data"]["measurements"]["light"]["model"]["value"] > 0
     assert found["data"]["trials"] == 24
+    for moment in ("mean", "spread"):
+        told = found["data"]["measurements"]["light"][moment]
+        assert told["bias"]["low"] < told["bias"]["high"]
+        assert min(told["rmse"]["value"], told["floor"], told["ceiling"]) > 0
     assert found["report"] is None
 
 

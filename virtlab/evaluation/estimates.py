@@ -82,3 +82,8 @@ def row_means(values: Array) -> Array:
     total = np.where(seen, values, 0).sum(axis=1)
     mean: Array = np.divide(total, count, out=np.full(len(values), np.nan), where=count > 0)
     return mean
+
+
+def root(square: Estimate) -> Estimate:
+    """Of a mean of squares."""
+    return Estimate(*(math.sqrt(value) for value in (square.value, square.low, square.high)))

@@ -13,7 +13,14 @@ from virtlab.evaluation.comparison import Comparison, compare
 from virtlab.evaluation.heldout import read_held_out
 from virtlab.evaluation.matching import match_trials, where_from
 from virtlab.evaluation.sensitivity import Sensitivity, sense
-from virtlab.evaluation.tables import aligned, as_number, as_share, comparison_dict, score_table
+from virtlab.evaluation.tables import (
+    aligned,
+    as_number,
+    as_share,
+    comparison_dict,
+    moment_table,
+    score_table,
+)
 from virtlab.evaluation.wording import headline, in_words
 from virtlab.modelfile import GENERATOR
 from virtlab.simulation.kept import keeps_trials
@@ -24,6 +31,12 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from virtlab.simulation import Model
+
+MOMENTS_SAID = (
+    "error: root mean square; of the mean beside every real trial, of the spread (the standard",
+    "deviation) beside that of a setting's replicates; floor: what noise, and that replicates are",
+    "few, leave even a perfect model; ceiling: one value for all settings",
+)
 
 
 @dataclass(frozen=True)
@@ -117,6 +130,8 @@ class Evaluation:
                 f"{comparison.settings:,} settings, 90 % intervals in brackets;",
                 "marginal: these very trials, whatever their setting: a generous baseline",
             ]
+            if moments := moment_table(comparison):
+                lines += ["", *moments, "", *MOMENTS_SAID]
         lines += remarks(self.manifest["data"])
         if self.sensitivity is not None:
             lines += ["", *self.sensitivity.lines()]

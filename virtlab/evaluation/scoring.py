@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from virtlab.domain import VERDICTS
 from virtlab.evaluation.compared import Compared, setting_means
 from virtlab.evaluation.diversity import Diversity, find_diversity
-from virtlab.evaluation.estimates import Estimate, estimate_mean, estimate_means, row_means
+from virtlab.evaluation.estimates import Estimate, estimate_mean, estimate_means, root, row_means
 from virtlab.evaluation.matching import Array
+from virtlab.evaluation.moments import Moment, judge_mean, judge_spread, spread_ratio
 from virtlab.scores import count_repeated, coverage, mean_of, repeats_enough, replicate_floor
 from virtlab.trials import Measurement
 
@@ -55,12 +56,11 @@ class Scored:
     pit
         Share of real values in each tenth of the virtual distribution, 1 being a tenth of
         them; empty for a category.
-    bias
-        Virtual mean minus real mean; None for a category.
-    rmse
-        Root mean square of what the mean of the draws misses; None for a category.
-    rmse_floor
-        The same of a perfect model: the spread of replicates; NaN without any.
+    mean
+        How the mean of the draws misses real values; None for a category.
+    spread
+        How their standard deviation misses that of replicates; None for a category, and where
+        too few settings were repeated.
     dispersion
         Stated over real scatter around the mean of the draws; 1 is right. None for a category.
     spread_ratio
@@ -81,9 +81,8 @@ class Scored:
     repeated: int
     coverage: tuple[Estimate, ...]
     pit: tuple[Estimate, ...]
-    bias: Estimate | None
-    rmse: Estimate | None
-    rmse_floor: float
+    mean: Moment | None
+    spread: Moment | None
     dispersion: Estimate | None
     spread_ratio: float
     diversity: Diversity | None
@@ -113,8 +112,6 @@ def score(compared: Compared, region: NDArray[np.object_], *, seed: int) -> Scor
     categorical = compared.measurement.kind == "categorical"
     setting, weight = compared.setting, compared.weight
     coverages, pit = ((), ()) if categorical else _calibration(compared, rng)
-    error = compared.mean[setting] - compared.real
-    missed, stated, noise = _scatter(compared, error, rng)
     return Scored(
         trials=int((~np.isnan(compared.score)).sum()),
         model=estimate_mean(compared.score, weight, setting, rng),
@@ -124,11 +121,10 @@ def score(compared: Compared, region: NDArray[np.object_], *, seed: int) -> Scor
         repeated=count_repeated(setting[~np.isnan(compared.real).all(axis=1)]),
         coverage=coverages,
         pit=pit,
-        bias=None if categorical else estimate_mean(row_means(error), weight, setting, rng),
-        rmse=None if categorical else missed,
-        rmse_floor=math.nan if categorical else noise,
-        dispersion=None if categorical else stated,
-        spread_ratio=math.nan if categorical else _spread_ratio(compared),
+        mean=None if categorical else judge_mean(compared, rng),
+        spread=None if categorical else judge_spread(compared, rng),
+        dispersion=None if categorical else _dispersion(compared, rng),
+        spread_ratio=math.nan if categorical else spread_ratio(compared),
         diversity=find_diversity(compared) if categorical else None,
         regions={
             name: _region(compared, region[setting] == name, int((region == name).sum()))
@@ -175,51 +171,12 @@ def _floor(compared: Compared, here: NDArray[np.bool_]) -> float:
     return replicate_floor(real, setting, compared.weight[here])
 
 
-def _speak_for_all(compared: Compared) -> bool:
-    """Whether the trials with replicates are more than a few."""
-    return repeats_enough(compared.setting[~np.isnan(compared.real).all(axis=1)])
-
-
-def _scatter(
-    compared: Compared, error: Array, rng: np.random.Generator
-) -> tuple[Estimate, Estimate, float]:
-    """What the mean misses; stated over real scatter around it; the spread of replicates."""
-    squares = row_means(np.square(error))
-    seen = np.where(np.isnan(squares), 0.0, compared.weight)
-    stated = row_means(np.where(np.isnan(error), np.nan, compared.variance[compared.setting]))
-    missed = np.nan_to_num(squares)
-    (mean,) = estimate_means((seen * missed)[:, None], seen, compared.setting, rng)
-    (ratio,) = estimate_means(
-        (seen * np.nan_to_num(stated))[:, None], seen * missed, compared.setting, rng
-    )
-    freedom, real = _replicate_squares(compared)
-    enough = _speak_for_all(compared) and freedom.sum() > 0
-    noise = math.sqrt(real.sum() / freedom.sum()) if enough else math.nan
-    return _root(mean), _root(ratio), noise
-
-
-def _root(square: Estimate) -> Estimate:
-    return Estimate(*(math.sqrt(v) for v in (square.value, square.low, square.high)))
-
-
-def _spread_ratio(compared: Compared) -> float:
-    """Virtual over real standard deviation, pooled over settings that were repeated."""
-    freedom, squares = _replicate_squares(compared)
-    found = squares.sum()
-    if not found > 0 or not _speak_for_all(compared):
-        return math.nan
-    return math.sqrt((freedom * compared.variance).sum() / found)
-
-
-def _replicate_squares(compared: Compared) -> tuple[Array, Array]:
-    """Degrees of freedom and squares within settings that were repeated, ``(setting, value)``."""
-    real, setting, size = compared.real, compared.setting, len(compared.mean)
-    seen = ~np.isnan(real)
-    count = np.zeros((size, real.shape[1]))
-    np.add.at(count, setting, seen)
-    total = np.zeros_like(count)
-    np.add.at(total, setting, np.where(seen, real, 0))
-    center = total / np.maximum(count, 1)
-    squares = np.zeros_like(count)
-    np.add.at(squares, setting, np.where(seen, np.square(real - center[setting]), 0))
-    return np.maximum(count - 1, 0), squares
+def _dispersion(compared: Compared, rng: np.random.Generator) -> Estimate:
+    """Stated over real scatter around the mean of the draws."""
+    setting = compared.setting
+    error = compared.mean[setting] - compared.real
+    missed = row_means(np.square(error))
+    stated = row_means(np.where(np.isnan(error), np.nan, compared.variance[setting]))
+    seen = np.where(np.isnan(missed), 0.0, compared.weight)
+    sums = (seen * np.nan_to_num(stated))[:, None]
+    return root(estimate_means(sums, seen * np.nan_to_num(missed), setting, rng)[0])

@@ -31,6 +31,24 @@ def score_table(comparison: Comparison) -> list[str]:
     return aligned(rows)
 
 
+def moment_table(comparison: Comparison) -> list[str]:
+    """How mean and spread of virtual trials miss the real ones, two lines per measurement."""
+    heads = ("of virtual trials", "unit", "bias", "", "error", "", "floor", "ceiling")
+    rows: list[tuple[str, ...]] = [heads]
+    for scored in comparison.measurements:
+        for what, moment in (("mean", scored.mean), ("spread", scored.spread)):
+            if moment is None:
+                continue
+            cells = []
+            for found in (moment.bias, moment.rmse):
+                cells += [as_number(found.value)]
+                cells += [f"[{as_number(found.low)}, {as_number(found.high)}]"]
+            cells += [as_number(moment.floor), as_number(moment.ceiling)]
+            name = f"{scored.measurement.name}: {what}"
+            rows.append((name, scored.measurement.units or "-", *cells))
+    return aligned(rows) if len(rows) > 1 else []
+
+
 def aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
     """Rows as lines, numbers to the right."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
@@ -126,9 +144,8 @@ def _scored_dict(scored: Scored) -> dict[str, Any]:
             level: asdict(found) for level, found in zip(LEVEL_NAMES, scored.coverage, strict=False)
         },
         "pit": [asdict(found) for found in scored.pit],
-        "bias": None if scored.bias is None else asdict(scored.bias),
-        "rmse": None if scored.rmse is None else asdict(scored.rmse),
-        "rmse_floor": scored.rmse_floor,
+        "mean": None if scored.mean is None else asdict(scored.mean),
+        "spread": None if scored.spread is None else asdict(scored.spread),
         "dispersion": None if scored.dispersion is None else asdict(scored.dispersion),
         "spread_ratio": scored.spread_ratio,
         "diversity": None if scored.diversity is None else asdict(scored.diversity),

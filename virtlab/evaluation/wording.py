@@ -250,14 +250,10 @@ def _of_measurement(scored: Scored, comparison: Comparison) -> list[str]:
     ratio = scored.spread_ratio
     if ratio > FAR_OFF or ratio < 1 / FAR_OFF:
         said.append(f"{name}: virtual trials scatter {ratio:.2g} times as much as real replicates")
-    bias = scored.bias
     if math.isnan(scored.floor):
         said.append(without_floor(name, scored.repeated, scored.trials))
-    if (
-        bias is not None
-        and (bias.low > 0 or bias.high < 0)
-        and abs(bias.value) > 0.2 * _size(scored)
-    ):
+    bias = None if scored.mean is None else scored.mean.bias
+    if bias and (bias.low > 0 or bias.high < 0) and abs(bias.value) > 0.2 * _size(scored):
         where = "above" if bias.value > 0 else "below"
         said.append(f"{name}: virtual trials lie {abs(bias.value):.3g}{unit} {where} real ones")
     return said

@@ -41,6 +41,7 @@ class Section:
     about: str
     figures: list[Figure]
     facts: list[tuple[str, str]]
+    moments: list[tuple[str, ...]]
     regions: list[tuple[str, ...]]
 
 
@@ -94,7 +95,7 @@ def _section(
     shape = " x ".join(map(str, measurement["shape"]))
     about = f"{measurement['kind']}{', ' + shape if shape else ''}{unit}"
     told = _facts(held, new, units, new_trials=comparison is not None and not comparison.held_out)
-    return Section(name, about, figures, told, _regions(new))
+    return Section(name, about, figures, told, _moments(new, unit), _regions(new))
 
 
 def _axes(new: Scored, coords: Mapping[str, Any]) -> dict[str, Axis]:
@@ -120,16 +121,12 @@ def _facts(
         told = {
             f"score on {'new' if new_trials else 'held-out'} trials": new.model,
             "gain over ignoring the parameters": new.gain,
-            "bias of the mean": new.bias,
-            "error of the mean (root mean square)": new.rmse,
         }
         facts += [
             (label, f"{found.value:.3g} {format_interval(found)}{unit}")
             for label, found in told.items()
             if found is not None and math.isfinite(found.value)
         ]
-        if math.isfinite(new.rmse_floor):
-            facts.append(("the same of a perfect model", f"{new.rmse_floor:.3g}{unit}"))
         if new.dispersion is not None and math.isfinite(new.dispersion.value):
             ratio = new.dispersion
             facts.append(
@@ -146,6 +143,25 @@ def _facts(
                 (f"{level} % intervals held, in training", f"{held[f'coverage_{level}']:.0%}")
             )
     return facts
+
+
+def _moments(new: Scored | None, unit: str) -> list[tuple[str, ...]]:
+    """How mean and spread miss the real ones; the spread is left out where nothing was repeated."""
+    if new is None:
+        return []
+    return [
+        (
+            f"{what}{unit}",
+            *(
+                f"{_plain(found.value)} {format_interval(found)}"
+                for found in (moment.bias, moment.rmse)
+            ),
+            _plain(moment.floor),
+            _plain(moment.ceiling),
+        )
+        for what, moment in (("mean", new.mean), ("spread", new.spread))
+        if moment is not None and math.isfinite(moment.rmse.value)
+    ]
 
 
 def _regions(new: Scored | None) -> list[tuple[str, ...]]:
