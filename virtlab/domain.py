@@ -127,7 +127,7 @@ def learn_domain(
 
 
 def learn_private_domain(
-    conditions: Floats, rng: np.random.Generator, relevance: Floats, least: int
+    conditions: Floats, rng: np.random.Generator, relevance: Floats | None, least: int
 ) -> Domain:
     """As `learn_domain`, of means of at least so many settings instead of the settings.
 

@@ -186,3 +186,22 @@ def test_a_parameter_that_varies_within_a_group_alone_may_still_vary():
     assert (verdicts(found.distance(rows)) == "inside").mean() > 0.8
     other = np.array([[0.0, 1.0]], np.float32)
     assert verdicts(found.distance(other))[0] == "outside"
+
+
+def test_too_few_settings_of_every_combination_are_refused_before_anything_is_learned(tmp_path):
+    rng = np.random.default_rng(0)
+    with h5py.File(tmp_path / "lab.h5", "w") as file:
+        file["heat"] = np.tile(np.arange(12.0), 10)
+        file["kind"] = np.tile(np.array(["glass", "steel", "brass"], "S5"), 40)
+        file["yield"] = rng.normal(size=120)
+    (tmp_path / "experiment.toml").write_text(
+        '[experiment]\nname = "few"\n[data]\nfiles = ["lab.h5"]\n'
+        '[parameters.heat]\npath = "heat"\n[parameters.kind]\npath = "kind"\n'
+        '[measurements.yield]\npath = "yield"\n[training]\nprivate = true\n'
+    )
+    stages = []
+    with pytest.raises(
+        ConfigError, match="no combination of categories with as many as 5 settings"
+    ):
+        train(tmp_path / "experiment.toml", report=lambda progress: stages.append(progress.stage))
+    assert "starting TensorFlow" not in stages

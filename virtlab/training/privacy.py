@@ -77,9 +77,13 @@ def rounded_ranges(
 
 
 def make_private_domain(
-    conditions: NDArray[np.float32], rng: np.random.Generator, relevance: NDArray[np.float32]
+    conditions: NDArray[np.float32],
+    rng: np.random.Generator,
+    relevance: NDArray[np.float32] | None = None,
 ) -> Domain:
     """The domain of a private model.
+
+    Whether there is one does not depend on `relevance`, so that it can be asked before training.
 
     Raises
     ------

@@ -118,6 +118,7 @@ def train(
     learnable = make_learnable(data.trials, experiment, known)
     if private:
         learnable = replace(learnable, columns=tuple(map(blurred, learnable.columns)))
+        make_private_domain(learnable.conditions, np.random.default_rng(seed))  # refuse too few now
     parent = None if model is None else match(model, learnable, data, experiment)
     lesson = Lesson(data, learnable, experiment, path, seed, resume, deadline)
     manifest, members = _learn(lesson, parent, tell)
