@@ -124,7 +124,7 @@ class Browser:
 
     def __init__(self, folder):
         self._loop = asyncio.new_event_loop()
-        self._process = subprocess.Popen(
+        self.process = subprocess.Popen(
             [
                 BROWSER,
                 "--headless",
@@ -171,8 +171,8 @@ class Browser:
     def close(self):
         """End it, and all its helpers."""
         self._connection.close()
-        os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
         self._loop.close()
 
 

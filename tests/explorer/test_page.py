@@ -1,5 +1,6 @@
 """The page in a real browser; skipped where there is none."""
 
+import csv
 import tomllib
 
 import numpy as np
@@ -147,6 +148,23 @@ def test_copied_params_are_simulated_to_what_the_page_shows(explorer, tab, tmp_p
     medians = virtual.light.median("trial").values
     for median in medians:
         assert f"median {np.float64(median):.3g}," in read(tab, "words_0", "text")
+
+
+def test_noise_and_ignorance_are_those_of_a_screen(explorer, tab, tmp_path, monkeypatch):
+    tab.open(explorer.address)
+    compare(tab)
+    change(tab, "B_slider_0", 9)
+    text = read(tab, "params", "text") + '[objective]\nmaximize = "light"\n'
+    (tmp_path / "params.toml").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(main, ["screen", "params.toml", "-o", "screen.csv", "-q"])
+    assert done.exit_code == 0, done.stderr
+    rows = list(csv.DictReader((tmp_path / "screen.csv").read_text().splitlines()))
+    assert len(rows) == 2
+    for row in rows:
+        noise, own = float(row["objective_noise"]), float(row["objective_ignorance"])
+        said = f"{own:.2g}" if own else "&lt; "
+        assert f"noise {noise:.2g}, ignorance {said}" in read(tab, "words_0", "text")
 
 
 def test_a_phone_shows_slider_and_picture_at_once(explorer, tab):

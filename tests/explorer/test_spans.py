@@ -143,11 +143,15 @@ def test_trials_drawn_in_portions_are_those_drawn_at_once(tiny):
 
 
 @pytest.mark.parametrize("trials", [1, 320, 321, 5_000, 100_000])
-def test_portions_end_with_all_trials(trials):
+@pytest.mark.parametrize(("values", "first"), [(1, 99_840), (65, 1280), (707, 320), (10**7, 320)])
+def test_portions_begin_with_few_wide_trials_and_end_with_all(trials, values, first):
     model = SimpleNamespace(
-        runtime=SimpleNamespace(call=320), parameters=(), manifest={"parameters": []}
+        runtime=SimpleNamespace(call=320, values=values),
+        parameters=(),
+        manifest={"parameters": []},
     )
     portions = Sampler(model, trials=trials, seed=0).portions
+    assert portions[0] == first
     assert all(portion < trials for portion in portions[:-1])
     assert portions[-1] >= trials
-    assert 1 <= len(portions) <= 8
+    assert len(portions) <= 6

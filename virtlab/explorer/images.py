@@ -18,7 +18,7 @@ from bokeh.models import (
 from bokeh.palettes import Cividis256, Viridis256
 
 from virtlab.explorer.drawing import INK, ROLES, SETTINGS, Paint, make_figure
-from virtlab.explorer.pictures import Array, Axis, Drawn, in_units, told
+from virtlab.explorer.pictures import Array, Axis, Drawn, in_units, told, values_of
 from virtlab.explorer.sampling import Reach
 from virtlab.trials import Measurement
 
@@ -35,7 +35,7 @@ class Images:
     def __init__(
         self, measurement: Measurement, axes: Sequence[Axis], reach: Reach, paint: Paint
     ) -> None:
-        self._reach = reach
+        self._measurement, self._reach = measurement, reach
         self._outer = len(axes) - 2
         y, x = axes[-2:]
         self._downwards = not y.known  # rows are counted from the top, coordinates go up
@@ -110,7 +110,7 @@ class Images:
     def show(self, drawn: Drawn, *, fit: bool) -> None:
         """Show other trials; with `fit`, in colours that fit them."""
         lines, ends, most = [], [], 0.0
-        for at, values in enumerate(drawn):
+        for at, values in enumerate(values_of(self._measurement, drawn)):
             for made in self._own[at]:
                 made.visible = values is not None
             if values is None:

@@ -29,6 +29,7 @@ from virtlab.explorer.spans import Setting, starting_setting
 from virtlab.explorer.wording import fault_of, params_of, trust_in, verdict_of
 
 TEMPLATE = "explorer.html"
+PAUSE = 0.05  # seconds for the browser to paint the first trials before more are drawn
 
 _COPY = """
 const say = (label) => {
@@ -70,6 +71,11 @@ _TEXT_STYLE = """
 pre { margin: 0; white-space: pre-wrap; overflow-wrap: anywhere; font-size: 13px; }
 small { opacity: .85; font-size: .85em; }
 .first { color: var(--first); } .second { color: var(--second); }
+.spread { display: flex; align-items: center; gap: 10px; color: inherit; --of: var(--first); }
+.spread.second { --of: var(--second); }
+.bar { flex: 0 0 72px; height: 6px; border-radius: 3px; overflow: hidden;
+  background: color-mix(in srgb, var(--of) 28%, transparent); }
+.bar i { display: block; height: 100%; background: var(--of); }
 .verdicts { display: flex; flex-wrap: wrap; gap: 4px 18px; }
 .verdict { padding: 2px 10px; border-radius: 5px; border-left: 5px solid; }
 @media (max-width: 820px) { .verdict small { display: none; } }
@@ -222,6 +228,8 @@ class Page:
                     answers = [self._answer(loop, picker, trials) for picker in shown]
                     drawn = await asyncio.gather(*answers)
                     self._document.add_next_tick_callback(partial(self._show, drawn))
+                    if trials < self._sampler.trials:
+                        await asyncio.sleep(PAUSE)
                     if self._waiting:
                         break
         finally:
@@ -263,11 +271,8 @@ class Page:
         if len(shown) < len(drawn):
             return
         fit = self._axes.active == 1
-        for measurement, picture in zip(
-            self._sampler.model.measurements, self._pictures, strict=True
-        ):
-            values = [draws.measurements[measurement.name] for draws in shown]
-            picture.show([*values, None][:2], fit=fit)
+        for picture in self._pictures:
+            picture.show([*shown, None][:2], fit=fit)
         self._status.text = self._told(shown)
         self._params.text = params_of(self._sampler, [draws.setting for draws in shown])
 

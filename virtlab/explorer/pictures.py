@@ -12,15 +12,17 @@ from bokeh.models import ColumnDataSource, Div, FactorRange, Range1d
 from numpy.typing import NDArray
 
 from virtlab.explorer.drawing import ROLES, SETTINGS, Paint, clear, make_figure, move, short
-from virtlab.explorer.sampling import Reach
+from virtlab.explorer.sampling import Draws, Reach
+from virtlab.explorer.wording import spread_of
 from virtlab.trials import Measurement
 
 Array = NDArray[Any]
-Drawn = Sequence[Array | None]
-"""``(trial, *own dims)`` of setting A and of B; None where it is not shown."""
+Drawn = Sequence[Draws | None]
+"""Trials at setting A and at B; None where it is not shown."""
 
 BINS = 32
 LEAST_BIN = 0.012  # of the axis: a narrower bar is hardly seen
+ROOM = 1.06  # above the highest bar, of its height
 DRAWS = 5
 MOST_POINTS = 600  # of a signal: no screen shows more
 BAND = (0.05, 0.5, 0.95)
@@ -94,26 +96,34 @@ def in_units(units: str) -> str:
     return "" if units in ("", "1") else f" ({units})"
 
 
+def values_of(measurement: Measurement, drawn: Drawn) -> list[Array | None]:
+    """``(trial, *own dims)`` of each setting; None where it is not shown."""
+    return [draws and draws.measurements[measurement.name] for draws in drawn]
+
+
 def told(name: str, text: str, role: str) -> str:
     """A line about one setting, for HTML; `text` is HTML."""
     return f'<div><b class="{role}">{name}</b> {text}</div>'
 
 
 class Distribution:
-    """Histograms of a scalar or a count."""
+    """Histograms of a scalar or a count, and how much of the spread is noise."""
 
-    legend = ""
+    legend = (
+        "Noise: standard deviation between trials. Ignorance, the full part of the bar: "
+        "between members of the ensemble; only new data lessen it. "
+    )
 
     def __init__(self, measurement: Measurement, reach: Reach, paint: Paint) -> None:
         self._measurement, self._reach = measurement, reach
-        self._range = Range1d(reach.low, reach.high)
+        self._range, self._height = Range1d(reach.low, reach.high), Range1d(0, 1)
         made = make_figure(
             paint,
             measurement.name + in_units(measurement.units),
             "share of trials",
             x_range=self._range,
+            y_range=self._height,
         )
-        made.y_range.start = 0
         self._sources = []
         for role, dash in zip(ROLES, ("solid", "dashed"), strict=True):
             source = ColumnDataSource({"left": [], "right": [], "top": []})
@@ -125,7 +135,8 @@ class Distribution:
 
     def show(self, drawn: Drawn, *, fit: bool) -> None:
         """Show other trials; with `fit`, on axes that fit them."""
-        shown = [values for values in drawn if values is not None]
+        found = values_of(self._measurement, drawn)
+        shown = [values for values in found if values is not None]
         least = 0.0 if fit else (self._reach.high - self._reach.low) * LEAST_BIN
         whole = self._measurement.kind == "count"
         bins = bins_of(np.concatenate(shown), least, whole=whole)
@@ -134,23 +145,28 @@ class Distribution:
             move(self._range, float(bins[0] - pad), float(bins[-1] + pad))
         else:
             move(self._range, self._reach.low, self._reach.high)
-        for source, values in zip(self._sources, drawn, strict=True):
+        highest = 0.0
+        for source, values in zip(self._sources, found, strict=True):
             if values is None:
                 clear(source)
                 continue
             share = np.histogram(np.clip(values, bins[0], bins[-1]), bins)[0] / len(values)
             seen = np.flatnonzero(share)
             source.data = {"left": bins[seen], "right": bins[seen + 1], "top": share[seen]}
+            highest = max(highest, float(share.max()))
+        # Not left to the browser, which would tell the server, and paint once more.
+        move(self._height, 0.0, ROOM * highest)
         self.words.text = "".join(self._lines(drawn))
 
     def _lines(self, drawn: Drawn) -> list[str]:
-        lines = []
-        for name, role, values in zip(SETTINGS, ROLES, drawn, strict=True):
-            if values is not None:
+        lines, found = [], values_of(self._measurement, drawn)
+        for name, role, draws, values in zip(SETTINGS, ROLES, drawn, found, strict=True):
+            if draws is not None and values is not None:
                 low, middle, high = np.quantile(values, BAND)
                 text = f"median {middle:.3g}, 90 % from {low:.3g} to {high:.3g}"
                 lines.append(told(name, f"{text}, mean {values.mean():.3g}", role))
-        first, second = drawn
+                lines.append(spread_of(values, draws, role))
+        first, second = found
         if first is not None and second is not None:
             lines.append(
                 f"<div>A trial at B is higher than one at A: {_above(second, first)}</div>"
@@ -193,7 +209,7 @@ class Shares:
     legend = ""
 
     def __init__(self, measurement: Measurement, paint: Paint) -> None:
-        self._names = measurement.categories
+        self._measurement, self._names = measurement, measurement.categories
         # Bokeh asks for factors that differ, which names cut short might not.
         self._factors = [f"{short(name, 24)}" for name in self._names]
         if len(set(self._factors)) < len(self._factors):
@@ -215,10 +231,10 @@ class Shares:
 
     def show(self, drawn: Drawn, *, fit: bool) -> None:  # noqa: ARG002 - shares reach from 0 to 1
         """Show other trials."""
-        lines = []
-        sides, width = ((-0.2, 0.2), 0.36) if drawn[1] is not None else ((0.0, 0.0), 0.6)
+        lines, found = [], values_of(self._measurement, drawn)
+        sides, width = ((-0.2, 0.2), 0.36) if found[1] is not None else ((0.0, 0.0), 0.6)
         for name, role, source, side, values in zip(
-            SETTINGS, ROLES, self._sources, sides, drawn, strict=True
+            SETTINGS, ROLES, self._sources, sides, found, strict=True
         ):
             if values is None:
                 clear(source)
@@ -241,7 +257,7 @@ class Signal:
     legend = f"Median, the band of 90 % of trials, and {DRAWS} of them. "
 
     def __init__(self, measurement: Measurement, axis: Axis, reach: Reach, paint: Paint) -> None:
-        self._reach = reach
+        self._measurement, self._reach = measurement, reach
         self._step = -(-len(axis.values) // MOST_POINTS)
         self._x = axis.values[:: self._step]
         self._range = Range1d(reach.low, reach.high)
@@ -271,7 +287,12 @@ class Signal:
         """Show other trials; with `fit`, on axes that fit them."""
         lines, ends = [], []
         for name, role, band, draws, values in zip(
-            SETTINGS, ROLES, self._bands, self._draws, drawn, strict=True
+            SETTINGS,
+            ROLES,
+            self._bands,
+            self._draws,
+            values_of(self._measurement, drawn),
+            strict=True,
         ):
             if values is None:
                 clear(band)

@@ -21,12 +21,13 @@ from virtlab.explorer.spans import (
     spans_of,
 )
 from virtlab.simulation import Model
-from virtlab.simulation.drawing import Drawer, decoded, draw
+from virtlab.simulation.drawing import MEMBER, Drawer, decoded, draw
 from virtlab.trials import Measurement
 
 Array = NDArray[Any]
 
-MOST_PORTIONS = 8  # of all trials: more would only make the picture restless
+FIRST_VALUES = 100_000  # of the first picture: some 30 ms of a core
+GROWTH = 4  # of the pictures that follow: more of them would only be restless
 LOOKS = 64  # settings that tell how far measurements reach over all settings
 LOOK_TRIALS = 32
 LOOK_VALUES = 2_000_000
@@ -44,6 +45,10 @@ class Draws:
         Where, and how many.
     measurements
         ``(trial, *own dims)`` by name.
+    member
+        Which of the ensemble drew each trial, ``(trial,)``.
+    members
+        How many there are.
     domain, distance
         ``inside``, ``edge`` or ``outside``, and how far from the data.
     seconds
@@ -53,6 +58,8 @@ class Draws:
     setting: Setting
     trials: int
     measurements: Mapping[str, Array]
+    member: NDArray[np.int16]
+    members: int
     domain: str
     distance: float
     seconds: float
@@ -89,14 +96,16 @@ class Sampler:
         self.spans = spans_of(model)
 
     @property
-    def portions(self) -> range:
-        """How many trials to show one after the other: what the generator draws in one go.
+    def portions(self) -> list[int]:
+        """How many trials to show one after the other, whole calls of the generator.
 
-        Most models draw a thousand trials at once; of images, some hundred.
+        Most models draw a thousand trials at once; of wide signals and images, some dozen first.
         """
-        call = self.model.runtime.call
-        step = call * -(-self.trials // (MOST_PORTIONS * call))
-        return range(step, self.trials + step, step)
+        call, values = self.model.runtime.call, self.model.runtime.values
+        found = [call * max(1, FIRST_VALUES // (call * max(1, values)))]
+        while found[-1] < self.trials:
+            found.append(found[-1] * GROWTH)
+        return found
 
     def draw(self, setting: Setting, count: int | None = None, known: Draws | None = None) -> Draws:
         """Draw the first `count` trials of a setting, or all.
@@ -128,9 +137,9 @@ class Sampler:
         for name, values in measurements.items():
             if values.dtype.kind == "f" and not np.isfinite(values).all():
                 raise DomainError(f"{name} is no finite number so far from the data")
-        seconds = 0.0
+        seconds, member = 0.0, found[MEMBER][0]
         if known is not None:
-            seconds = known.seconds
+            seconds, member = known.seconds, np.concatenate([known.member, member])
             measurements = {
                 name: np.concatenate([known.measurements[name], values])
                 for name, values in measurements.items()
@@ -140,6 +149,8 @@ class Sampler:
             setting=setting,
             trials=last,
             measurements=measurements,
+            member=member,
+            members=model.runtime.members,
             domain=str(verdicts(distance)[0]),
             distance=float(distance[0]),
             seconds=seconds + time.perf_counter() - start,

@@ -7,8 +7,11 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from numpy.typing import NDArray
+
 from virtlab.domain import NEVER_RUN
 from virtlab.explorer.spans import Setting, Value
+from virtlab.screening.spread import expect, told_ignorance
 from virtlab.storage.naming import quoted
 
 if TYPE_CHECKING:
@@ -37,6 +40,24 @@ def verdict_of(name: str, draws: Draws) -> str:
 def fault_of(name: str, text: str) -> str:
     """Why there are no trials at a setting, as HTML."""
     return f'<span class="verdict fault"><b>{name}</b> ✕ {html.escape(text)}</span>'
+
+
+def spread_of(values: NDArray[Any], draws: Draws, role: str) -> str:
+    """Noise and ignorance of a scalar apart, in words and as a bar of their variances, as HTML.
+
+    Nothing where the members drew too few trials to be told apart.
+    """
+    if draws.members < 2 or draws.trials < 2 * draws.members:
+        return ""
+    found = expect(values[None].astype(float), draws.member[None], draws.members)
+    noise, own, most = (float(x[0]) for x in (found.noise, found.ignorance, found.ignorance_high))
+    if not most and not noise:
+        return ""
+    share = own**2 / (own**2 + noise**2) if own else 0.0
+    return (
+        f'<div class="spread {role}"><span class="bar"><i style="width: {share:.1%}"></i></span>'
+        f"noise {noise:.2g}, ignorance {html.escape(told_ignorance(own, most))}</div>"
+    )
 
 
 def trust_in(score: Mapping[str, Any]) -> str:

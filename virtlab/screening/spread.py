@@ -84,6 +84,11 @@ def expect(values: Floats, member: NDArray[np.integer], members: int) -> Expecta
     return Expectation(mean, noise, ignorance, most, mean - half, mean + half, means, 0 * mean)
 
 
+def told_ignorance(own: float, most: float) -> str:
+    """Ignorance as text; where it is lost in noise, what it is below in 95 of 100 cases."""
+    return f"{own:.2g}" if own or not most else f"< {most:.2g}"
+
+
 def together(goals: Sequence[Expectation]) -> Expectation:
     """Several goals as one expectation, with an axis ``goal`` after ``setting``."""
     names = [field.name for field in fields(Expectation)]

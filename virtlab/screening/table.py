@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from virtlab.screening.dataset import GOAL, parameters_of
 from virtlab.screening.objective import cell
+from virtlab.screening.spread import told_ignorance
 from virtlab.trials import SETTING
 
 if TYPE_CHECKING:
@@ -172,7 +173,7 @@ def _goals(part: xr.Dataset) -> list[Column]:
             Column("noise", [f"{noise:.2g}" for noise in value["objective_noise"]], needed=False),
             Column(
                 "ignorance",
-                [f"{own:.2g}" if own or not m else f"< {m:.2g}" for own, m in sure],
+                [told_ignorance(own, most) for own, most in sure],
                 needed=False,
             ),
         ]
