@@ -98,7 +98,7 @@ def in_units(units: str) -> str:
 
 def values_of(measurement: Measurement, drawn: Drawn) -> list[Array | None]:
     """``(trial, *own dims)`` of each setting; None where it is not shown."""
-    return [draws and draws.measurements[measurement.name] for draws in drawn]
+    return [None if draws is None else draws.measurements[measurement.name] for draws in drawn]
 
 
 def told(name: str, text: str, role: str) -> str:
