@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import kstest
 
 from virtlab.errors import ModelFileError
 from virtlab.modelfile import GENERATOR, read_model
-from virtlab.runtime import BLOCK, Runtime, Trials, _branches, member_of, setting_key
+from virtlab.runtime import BLOCK, Runtime, Trials, _branches, _Source, member_of, setting_key
 
 
 @pytest.fixture(scope="module")
@@ -113,6 +114,23 @@ def test_every_bit_of_seed_and_key_counts(runtime, parameters, seed, key):
     usual = draw(runtime, parameters, (1, key, 0, 20), seed=seed)
     assert not equal(usual, draw(runtime, parameters, (1, key + 4, 0, 20), seed=seed))
     assert not equal(usual, draw(runtime, parameters, (1, key, 0, 20), seed=seed + 1))
+
+
+@pytest.mark.parametrize("width", [2, 3])
+def test_latents_have_the_distributions_that_they_should(width):
+    runs = [Trials(0, 5, 1, 100_000), Trials(1, 6, 0, 100_000)]
+    source = _Source(1)
+    for kind, latents in (
+        ("norm", source.normal(runs, width)),
+        ("uniform", source.uniform(runs, width)),
+    ):
+        assert latents.shape == (200_000, width)
+        for run in (latents[:100_000], latents[100_000:]):
+            assert all(kstest(column, kind).pvalue > 1e-3 for column in run.T)
+        beside = np.concatenate([latents[:100_000], latents[100_000:]], axis=1)
+        shared = np.corrcoef(beside, rowvar=False) - np.eye(2 * width)
+        assert np.abs(shared).max() < 0.02
+    assert 4 < np.abs(source.normal(runs, width)).max() < 7
 
 
 def test_levels_are_one_hot(runtime, parameters):

@@ -15,7 +15,7 @@ from virtlab.conditioning import Settings
 from virtlab.design import Design
 from virtlab.domain import verdicts
 from virtlab.errors import ConfigError
-from virtlab.runtime import Trials, cores, member_of, setting_key
+from virtlab.runtime import Parameters, Trials, cores, members_of, setting_key
 from virtlab.scaling import Column
 
 if TYPE_CHECKING:
@@ -97,37 +97,45 @@ class Drawer:
             for column in self._model.columns
         }
 
-        def work(runs: list[Trials]) -> int:
-            return self._place(runs, trials.start, conditions, chosen, found)
+        known: dict[tuple[int, int], Parameters] = {}
 
-        portions = _portions(keys, trials, self._model.runtime.rows, self._model.runtime.block)
+        def work(runs: list[Trials]) -> int:
+            # The settings' part is computed for the settings of a portion alone: for a large
+            # design it would otherwise outgrow the trials themselves. The last one is kept, for
+            # portions of one setting's trials.
+            span = runs[0].setting, runs[-1].setting + 1
+            parameters = known.get(span)
+            if parameters is None:
+                parameters = self._model.runtime.setting_part(conditions[slice(*span)])
+                known.clear()
+                known[span] = parameters
+            return self._place(runs, trials.start, parameters, chosen, found)
+
+        portions = _portions(keys, trials, self._model.runtime.rows)
         done = 0
         for rows in map(work, portions) if self._pool is None else self._pool.map(work, portions):
             done += rows
             if report is not None:
                 report(done / (len(settings) * count))
-        who, members = np.arange(trials.start, trials.stop), self._model.runtime.members
-        found[MEMBER] = np.stack([member_of(key, who, members) for key in keys])
+        members = self._model.runtime.members
+        found[MEMBER] = np.stack([members_of(k, trials.start, count, members) for k in keys])
         return found
 
     def _place(
         self,
         runs: list[Trials],
         begin: int,
-        conditions: NDArray[np.float32],
+        parameters: Parameters,
         settings: Settings,
         found: dict[str, NDArray[Any]],
     ) -> int:
         """Draw a portion, scale it back and put it where it belongs; how many trials it has."""
-        # The settings' part is computed for the settings of this portion alone: for a large
-        # design it would otherwise outgrow the trials themselves.
         first = runs[0].setting
-        runtime = self._model.runtime
-        parameters = runtime.setting_part(conditions[first : runs[-1].setting + 1])
         local = [Trials(run.setting - first, run.key, run.first, run.count) for run in runs]
-        values, levels = runtime.draw(parameters, local, self._seed)
+        values, levels = self._model.runtime.draw(parameters, local, self._seed)
         setting = np.repeat([run.setting for run in runs], [run.count for run in runs])
-        own = {name: chosen[setting] for name, chosen in settings.items()}
+        bound = any(column.constraint for column in self._model.columns)
+        own = {name: chosen[setting] for name, chosen in settings.items() if bound}
         at = level = 0
         for column in self._model.columns:
             codes = None
@@ -229,21 +237,19 @@ def drawn_dtype(column: Column) -> np.dtype[Any]:
     return np.min_scalar_type(-len(column.measurement.categories))
 
 
-def _portions(
-    keys: Sequence[int], trials: range, rows_at_once: int, block: int
-) -> Iterator[list[Trials]]:
-    """Runs of trials, each within one block, in portions that fit into memory."""
+def _portions(keys: Sequence[int], trials: range, rows_at_once: int) -> Iterator[list[Trials]]:
+    """Runs of trials, in portions of so many rows."""
     runs: list[Trials] = []
     rows = 0
     for setting, key in enumerate(keys):
         first = trials.start
         while first < trials.stop:
-            count = min(trials.stop, (first // block + 1) * block) - first
-            if runs and rows + count > rows_at_once:
+            count = min(trials.stop - first, rows_at_once - rows)
+            runs.append(Trials(setting, key, first, count))
+            first += count
+            rows += count
+            if rows == rows_at_once:
                 yield runs
                 runs, rows = [], 0
-            runs.append(Trials(setting, key, first, count))
-            rows += count
-            first += count
     if runs:
         yield runs

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 CHUNK = 2**20  # HDF5's chunk cache holds 1 MiB
 LEVEL = 1  # of deflate
 FILTERS: dict[str, Any] = {"compression": "gzip", "compression_opts": LEVEL, "shuffle": True}
-LOOK, WORTH = 4096, 0.97  # bytes of a plane to try, and what they must shrink to
+STORED = 2**16 - 1  # bytes of a block of deflate that is stored, at most
+LOOK, WORTH = 4096, 0.6  # bytes of a plane to try, and what they must shrink to
 
 Encoded = tuple[tuple[int, ...], bytes]
 """Where a chunk begins, and its bytes."""
@@ -257,20 +258,30 @@ def deflated(values: NDArray[Any]) -> bytes:
     """Values as HDF5's filters shuffle and deflate would store them: one zlib stream.
 
     Noise has no repeats to look for, so that Huffman's code and runs are enough; and the low bytes
-    of a number are noise throughout: a plane of bytes whose beginning gets no shorter is stored.
+    of a number are noise throughout: a plane of bytes whose beginning gets little shorter is
+    stored, since its deflation takes longer than writing it does.
     """
     plain = np.ascontiguousarray(values).view(np.uint8).reshape(values.size, -1)
     planes = np.ascontiguousarray(plain.T)
-    parts = [b"\x78\x01"]
-    for number, plane in enumerate(planes, start=1):
+    parts: list[bytes | memoryview] = [b"\x78\x01"]
+    for plane in planes:
         look = plane[:LOOK]
-        level = LEVEL if len(_raw(look, LEVEL, zlib.Z_FINISH)) < WORTH * len(look) else 0
-        end = zlib.Z_FINISH if number == len(planes) else zlib.Z_SYNC_FLUSH
-        parts.append(_raw(plane, level, end))
-    return b"".join([*parts, zlib.adler32(planes.data).to_bytes(4, "big")])
+        shrinks = len(_deflated(look)) < WORTH * len(look)
+        parts += [_deflated(plane)] if shrinks else _stored(plane)
+    return b"".join([*parts, b"\x03\x00", zlib.adler32(planes.data).to_bytes(4, "big")])
 
 
-def _raw(plane: NDArray[np.uint8], level: int, end: int) -> bytes:
-    """Deflate blocks without zlib's frame; at level 0 as they are."""
-    deflate = zlib.compressobj(level, wbits=-zlib.MAX_WBITS, strategy=zlib.Z_RLE)
-    return deflate.compress(plane.data) + deflate.flush(end)
+def _deflated(plane: NDArray[np.uint8]) -> bytes:
+    """Deflate blocks without zlib's frame and without an end."""
+    deflate = zlib.compressobj(LEVEL, wbits=-zlib.MAX_WBITS, strategy=zlib.Z_RLE)
+    return deflate.compress(plane.data) + deflate.flush(zlib.Z_SYNC_FLUSH)
+
+
+def _stored(plane: NDArray[np.uint8]) -> list[bytes | memoryview]:
+    """Bytes as they are, in deflate's blocks; zlib itself takes ten times as long."""
+    parts: list[bytes | memoryview] = []
+    for start in range(0, len(plane), STORED):
+        piece = plane[start : start + STORED].data
+        size = len(piece).to_bytes(2, "little")
+        parts += [b"\x00", size, bytes(0xFF ^ byte for byte in size), piece]
+    return parts

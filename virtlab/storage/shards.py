@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 CHUNK = 2**22  # bytes that are read and decompressed together
 KNOWN_CHUNK = 2**23
-LEVEL = 3  # of zstd on shuffled bits: as fast as a disk
+CODEC: Final = "lz4"  # on shuffled bits: of noise 2 % larger than zstd, five times as fast
+LEVEL = 3
 _NOWHERE = 2**64 - 1  # offset and length of a chunk that lies outside the array
 
 
@@ -87,7 +88,7 @@ def encode_chunk(values: NDArray[Any], variable: Variable) -> bytes:
         text = np.array([*variable.categories, ""], object)[values]
         return _summed(Zstd(level=1).encode(VLenUTF8().encode(text.ravel())))
     little = np.ascontiguousarray(values, values.dtype.newbyteorder("<"))
-    blosc = Blosc("zstd", LEVEL, Blosc.BITSHUFFLE)
+    blosc = Blosc(CODEC, LEVEL, Blosc.BITSHUFFLE)
     return _summed(bytes(blosc.encode(little.reshape(-1))))
 
 
@@ -120,7 +121,7 @@ def _make_array(
     shard = _shard(template, variable)
     limit = KNOWN_CHUNK if known else CHUNK
     squeeze = BloscCodec(
-        cname="zstd", clevel=LEVEL, shuffle="bitshuffle", typesize=variable.dtype.itemsize
+        cname=CODEC, clevel=LEVEL, shuffle="bitshuffle", typesize=variable.dtype.itemsize
     )
     made = group.create_array(
         name,
