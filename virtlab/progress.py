@@ -22,6 +22,8 @@ class Progress:
         At most, at the present pace.
     message
         More in words.
+    note
+        What should stay to be read.
     """
 
     stage: str
@@ -29,6 +31,7 @@ class Progress:
     score: float | None = None
     seconds_left: float | None = None
     message: str = ""
+    note: str = ""
 
 
 Report = Callable[[Progress], None]

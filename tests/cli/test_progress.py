@@ -77,6 +77,16 @@ def test_change_of_stage_is_shown_at_once(capsys, clock):
     assert len(capsys.readouterr().err.splitlines()) == 3
 
 
+def test_a_note_stands_on_a_line_of_its_own(capsys, clock):
+    report = progress._lines("reading", clock)
+    report(Progress("reading", 0.1, note="light: 1e+06 is far"))
+    report(Progress("reading", 0.2, note="light: whole"))
+    assert capsys.readouterr().err.splitlines()[1:] == [
+        "note: light: 1e+06 is far",
+        "note: light: whole",
+    ]
+
+
 def test_lines_cannot_steer_the_terminal(capsys, clock):
     progress._lines("reading \x1b[2J", clock)(fit(0.0, "file \x1b]0;x\x07"))
     assert "\x1b" not in capsys.readouterr().err
@@ -98,13 +108,12 @@ def test_durations_are_for_people(seconds, text):
 
 SCRIPT = """
 import time
-from types import SimpleNamespace
 from virtlab.cli.progress import showing
+from virtlab.progress import Progress
 with showing("reading [red]lab.toml[/]", quiet=False) as report:
     time.sleep(0.3)
-    report(SimpleNamespace(
-        stage="fit", fraction=0.4, score=0.25, seconds_left=61.0, message="[/x] \\x1b]0;evil\\x07"
-    ))
+    report(Progress("reading", 0.1, note="light: [/x] is far"))
+    report(Progress("fit", 0.4, 0.25, 61.0, "[/x] \\x1b]0;evil\\x07"))
     time.sleep(0.3)
 """
 
@@ -138,6 +147,7 @@ def test_terminal_shows_a_bar_with_stage_percent_score_and_time_left():
         "held-out score 0.250",
         "1 min 01 s left",
         "[/x] \ufffd]0;evil\ufffd",
+        "note: light: [/x] is far",
     ):
         assert part in shown
     assert "\x1b]0;evil" not in shown
@@ -146,4 +156,5 @@ def test_terminal_shows_a_bar_with_stage_percent_score_and_time_left():
 def test_dumb_terminal_gets_plain_lines():
     shown = on_terminal("dumb")
     assert "fit 40%" in shown
+    assert "note: light: [/x] is far" in shown
     assert "\x1b" not in shown

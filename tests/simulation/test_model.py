@@ -308,6 +308,14 @@ def test_summary_says_where_to_read_what_went_wrong_in_training(altered):
     assert "training: not healthy, see the notes" in altered(change).summary()
 
 
+def test_summary_repeats_the_doubts_of_reading(altered):
+    def change(manifest):
+        assert manifest["data"]["doubts"] == []
+        manifest["data"]["doubts"] = ["light: 1e+06 of trial 7 of lab.h5 is far from all others"]
+
+    assert "\nlight: 1e+06 of trial 7 of lab.h5 is far" in altered(change).summary()
+
+
 def test_html_repr_escapes_what_it_shows(altered):
     def change(manifest):
         manifest["experiment"]["name"] = "<script>alert(1)</script>"

@@ -178,6 +178,21 @@ def test_counts_are_counts(lab, tmp_path, rng):
     assert found["measurements"]["clicks"]["kind"] == "count"
 
 
+def test_whole_numbers_in_a_float_dataset_are_taken_for_counts(lab, tmp_path, rng):
+    whole = rng.poisson(4, 20).astype(float)
+    with h5py.File(lab, "w") as file:
+        file["parameters/a"] = rng.random(20)
+        file["measurements/clicks"] = whole
+        file["measurements/length"] = whole
+        file["measurements/length"].attrs["units"] = "mm"
+        file["measurements/passed"] = np.arange(20) % 2.0
+    found, text, _ = started([lab], tmp_path)
+    kinds = {name: table.get("kind") for name, table in found["measurements"].items()}
+    assert kinds == {"clicks": "count", "length": None, "passed": None}
+    assert 'kind = "count"         # all values are whole; "continuous" if' in text
+    assert text.count('# kind = "count"       # if it counts something') == 1  # of the length
+
+
 def test_trial_axis_that_is_not_the_first_is_found(lab, tmp_path, rng):
     with h5py.File(lab, "w") as file:
         file["parameters/a"] = rng.random(20)

@@ -54,6 +54,9 @@ def _lines(first: str, clock: Callable[[], float] = time.monotonic) -> Report:
 
     def report(progress: Progress) -> None:
         nonlocal last_stage, last_time
+        if progress.note:
+            say(f"note: {progress.note}")
+            return
         now = clock()
         if progress.stage == last_stage and now - last_time < LINE_EVERY:
             return
@@ -87,6 +90,9 @@ def _bar(first: str) -> Iterator[Report]:
         task = bar.add_task(plain(first), total=None, score="", left="")
 
         def report(progress: Progress) -> None:
+            if progress.note:
+                bar.console.print(plain(f"note: {progress.note}"), markup=False, highlight=False)
+                return
             what = " ".join(filter(None, (progress.stage, _message(progress))))
             bar.update(
                 task,

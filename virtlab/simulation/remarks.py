@@ -1,4 +1,4 @@
-"""What a user should know of the data that a model was trained on: gaps, lost trials, weights."""
+"""What a user should know of a model's training data: gaps, lost trials, doubts, weights."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PRIVATE = (
 
 
 def remarks(data: Mapping[str, Any]) -> list[str]:
-    """Sentences on missing values, dropped trials and weights, from a manifest's ``data``."""
+    """Sentences on missing values, dropped trials, doubts, weights, of a manifest's ``data``."""
     said = []
     values, trials = data["missing"], data.get("missing_trials", {})
     gaps = [
@@ -26,6 +26,7 @@ def remarks(data: Mapping[str, Any]) -> list[str]:
     if data["dropped_trials"]:
         why = ", ".join(data.get("dropped_reasons", []))
         said.append(f"trials dropped: {data['dropped_trials']:,}" + (f" ({why})" if why else ""))
+    said += data.get("doubts", [])  # files older than these have none
     if data.get("private"):
         said.append(PRIVATE)
     left = data.get("left_out")

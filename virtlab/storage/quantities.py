@@ -218,7 +218,8 @@ def _check_whole(quantity: Quantity, values: NDArray[np.float64], where: str) ->
     if broken.size:
         raise DataError(
             f"{where}: expected whole numbers ({quantity.kind}), found {broken[0]:.12g}; "
-            f"{broken.size} of {values.size} values are not whole"
+            f"{broken.size} of {values.size} values are not whole: correct them, or set "
+            'kind = "continuous"'
         )
     values[...] = whole
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _MOST_FILES = 24  # to look into; as many more may be named
 _MOST_LEFT_OUT = 12
+_FEWEST_COUNTS = 3  # different whole numbers: two may be no and yes
 _ANGLES = re.compile(r"(?i)phase|angle|phi|theta|rotation|azimuth")
 _SAY_NOTHING = {"lab", "data", "raw", "raw_data", "files", "h5", "hdf5", "measurements"}
 _ANGLE_UNITS = {"deg": 360.0, "degree": 360.0, "degrees": 360.0, "rad": 6.283185307179586}
@@ -279,17 +280,23 @@ def _kind_and_support(entry: Series | Single) -> list[str]:
         return ['kind = "categorical"']
     if not numbers.size:
         return []
-    low, high = numbers.min(), numbers.max()
-    whole = bool((numbers == np.round(numbers)).all())
-    counts = getattr(entry, "whole", False) or entry.units.strip().lower() in ("count", "counts")
-    zeros = float((numbers == 0).mean())
+    low, high, different = numbers.min(), numbers.max(), len(np.unique(numbers))
+    whole = low >= 0 and bool((numbers == np.round(numbers)).all())
+    units = entry.units.strip().lower()
+    stored = getattr(entry, "whole", False) or units in ("count", "counts")
+    bare = units in DIMENSIONLESS | ARBITRARY and different >= _FEWEST_COUNTS
     lines = []
-    if whole and counts and low >= 0:
+    if whole and stored:
         lines.append('kind = "count"')
-    lines.append(_comment(f"from {low:g} to {high:g}, {len(np.unique(numbers)):,} values"))
+    elif whole and bare:
+        lines.append(
+            'kind = "count"         # all values are whole; "continuous" if it counts nothing'
+        )
+    lines.append(_comment(f"from {low:g} to {high:g}, {different:,} values"))
+    zeros = float((numbers == 0).mean())
     if zeros > 0.01:
         lines.append(_comment(f"{zeros:.1%} are exactly zero"))
-    if whole and not counts and low >= 0 and high > 1:
+    if whole and not stored and not bare and high > 1:
         lines.append('# kind = "count"       # if it counts something: its values are whole')
     if low >= 0:
         lines.append("# support = [0, inf]   # if it can never be negative")

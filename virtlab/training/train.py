@@ -20,6 +20,7 @@ from virtlab.errors import ConfigError, OutputError
 from virtlab.modelfile import GENERATOR, HELD_OUT, REFERENCE, WEIGHTS, pack_arrays, write_model
 from virtlab.progress import Progress, Report
 from virtlab.simulation import Model, load
+from virtlab.storage.doubts import doubts
 from virtlab.training.checkpoint import checkpoint_path
 from virtlab.training.deadline import Deadline
 from virtlab.training.learnable import make_learnable
@@ -105,6 +106,8 @@ def train(
     if model is not None and private:
         refuse_open_parent(model)
     data, categories = _read(experiment, seed, tell, leave_out)
+    for doubt in doubts(data.trials):
+        tell(Progress("reading", READ, note=doubt))
     if model is not None and data.large is not None:
         raise ConfigError(
             f"{experiment.path.name}: training from a model is for trials that [training] memory "
@@ -312,6 +315,7 @@ def _manifest(lesson: Lesson, learned: Learned, start: dict[str, Any] | None) ->
     told["data"] |= {"sha256": data.digest, "settings": learned.settings}
     told["data"]["left_out"] = data.left_out
     told["data"]["private"] = experiment.training.private
+    told["data"]["doubts"] = [] if experiment.training.private else doubts(data.trials)
     if experiment.training.private:
         once = np.unique(lesson.learnable.setting, return_index=True)[1]
         settings = {p.name: data.trials[p.name].values[once] for p in lesson.learnable.parameters}
