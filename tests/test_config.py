@@ -183,6 +183,29 @@ def test_empty_file_lists_what_it_needs(text):
     assert faults(text, parse_params)[0].endswith("expected at least the key model")
 
 
+def test_the_other_of_both_files_is_one_fault(tmp_path):
+    for text, read, meant in (
+        (EXPERIMENT, read_params, "experiment.toml does, for `virtlab train`; expected a params"),
+        (PARAMS, read_experiment, "params.toml does, for `virtlab simulate`; expected an exper"),
+    ):
+        path = tmp_path / "file.toml"
+        path.write_text(text)
+        with pytest.raises(ConfigError, match=meant) as fault:
+            read(path)
+        assert str(fault.value).count("\n") == 0
+
+
+@pytest.mark.parametrize(
+    ("start", "words"),
+    [(b"\x89HDF\r\n\x1a\n", "found an HDF5 file .`virtlab init`"), (b"PK\x03\x04", "found a zip")],
+)
+def test_lab_data_or_a_model_in_the_place_of_a_text_is_called_so(tmp_path, start, words):
+    path = tmp_path / "file"
+    path.write_bytes(start + bytes(40))
+    with pytest.raises(ConfigError, match=words):
+        read_experiment(path)
+
+
 def test_other_encoding_is_refused_with_its_line(tmp_path):
     path = tmp_path / "params.toml"
     path.write_bytes('model = "m"\n# größe\n'.encode("latin-1"))

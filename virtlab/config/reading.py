@@ -22,6 +22,11 @@ from virtlab.errors import ConfigError
 # A TOML parser takes seconds for a few MB of nested tables, and no one writes that by hand.
 MOST_BYTES = 2**20
 MOST_FAULTS = 50
+BINARIES = {
+    b"\x89HDF": "an HDF5 file (`virtlab init` makes an experiment.toml of lab files)",
+    b"PK\x03\x04": "a zip, as models (a params.toml names one) and spreadsheets (save as CSV) are",
+}
+"""What is given in the place of a text, by its first bytes."""
 
 D = TypeVar("D", bound=Document)
 
@@ -93,6 +98,9 @@ def read_text(path: Path, most_bytes: int = MOST_BYTES) -> str:
         raise ConfigError(
             f"{path}: larger than {most_bytes // 1024:,} KiB; is it the file that you meant?"
         )
+    for start, what in BINARIES.items():
+        if data.startswith(start):
+            raise ConfigError(f"{path}: found {what}; expected a text file")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -112,6 +120,8 @@ def _parse(kind: type[D], text: str, path: Path) -> D:
         needed = [name for name, field in kind.model_fields.items() if field.is_required()]
         words = "tables " if kind is Experiment else "key "
         raise ConfigError(f"{path}: is empty; expected at least the {words}{_listed(needed)}")
+    if other := _other(kind, document):
+        raise ConfigError(f"{path}: {other}")
     try:
         made = kind.model_validate(document)
     except ValidationError as error:
@@ -123,6 +133,22 @@ def _parse(kind: type[D], text: str, path: Path) -> D:
     made._path = path.absolute()
     made._text = text
     return made
+
+
+def _other(kind: type[Document], document: Mapping[str, Any]) -> str:
+    """Say so where this is the other of both files: of its keys nearly all would be faults."""
+    lab = {"data", "measurements"} <= document.keys()
+    if kind is Params and lab:
+        return (
+            "describes lab files, as an experiment.toml does, for `virtlab train`; "
+            "expected a params.toml: what to simulate"
+        )
+    if kind is Experiment and not lab and isinstance(document.get("model"), str):
+        return (
+            "says what to simulate, as a params.toml does, for `virtlab simulate`; "
+            "expected an experiment.toml: what lab files hold"
+        )
+    return ""
 
 
 def _parse_toml(text: str, path: Path) -> dict[str, Any]:
