@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from virtlab.config import Params
 from virtlab.design import Design
 from virtlab.errors import ConfigError
-from virtlab.runtime import ROWS_AT_ONCE
 from virtlab.screening.objective import Floats, Objective, told, values_of
 from virtlab.simulation.drawing import Drawn, draw
 
 if TYPE_CHECKING:
     from virtlab.simulation import Model
 
+ROWS_AT_ONCE = 2**16  # virtual trials, and
 PORTION = 2**25
 """Bytes of virtual trials held at once, where one setting does not need more."""
 MOST_BYTES = 2**28
