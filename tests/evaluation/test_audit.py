@@ -134,6 +134,14 @@ def test_what_cannot_be_told_is_said(lab):
     assert "12 complete new trials at 3 settings" in few.words
 
 
+def test_too_few_new_trials_leave_those_that_the_model_file_keeps(lab):
+    model = lab.KeptModel()
+    few = match_trials(model, lab.new.isel(trial=slice(12)))
+    found = audit(model, read_held_out(model), few)
+    assert found.control == "held-out draws"
+    assert found.verdict == NOTHING
+
+
 # without new trials: beside what members drew that never saw the setting
 
 

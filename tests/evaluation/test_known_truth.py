@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from virtlab.evaluation import evaluate
 from virtlab.evaluation.scoring import LEVELS
 
 NUMERIC = ("light", "clicks", "trace", "image")
@@ -61,6 +62,14 @@ def test_a_classifier_cannot_tell_the_true_simulator_from_the_lab(judged):
     auc = judged["true"].comparison.two_sample.auc
     assert auc.low < 0.53
     assert auc.value == pytest.approx(0.5, abs=0.06)
+
+
+def test_replicates_that_are_copies_are_told(model, trials):
+    assert not evaluate(model, trials).comparison.copied
+    twice = trials.isel(trial=[*range(trials.sizes["trial"]), *range(0, 40, 4)])
+    found = evaluate(model, twice)
+    assert found.comparison.copied == 20
+    assert any("20 of 210 trials that share their setting equal" in s for s in found.verdict)
 
 
 def test_a_shifted_model_is_caught(judged):

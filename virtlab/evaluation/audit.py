@@ -108,14 +108,17 @@ def audit(model: Model, kept: HeldOut | None, new: Matched | None = None) -> Aud
         if new is None
         else beside_new(model, kept.matched, new, FEWEST)
     )
-    if found.advantage is None:
-        which = "trials" if new is None else "new trials"
-        why = (
-            f"{found.pairs} complete {which} at {found.settings} settings inside the data; needs "
-            f"{FEWEST[0]} at {FEWEST[1]}"
-        )
-        return Audit(UNKNOWN, f"memorisation: {UNKNOWN}: {why}", control, found.pairs)
-    return _judge(found, control)
+    if found.advantage is not None:
+        return _judge(found, control)
+    which = "trials" if new is None else "new trials"
+    why = (
+        f"{found.pairs} complete {which} at {found.settings} settings inside the data; needs "
+        f"{FEWEST[0]} at {FEWEST[1]}"
+    )
+    unknown = Audit(UNKNOWN, f"memorisation: {UNKNOWN}: {why}", control, found.pairs)
+    # New trials that say too little leave the lab's own.
+    own = unknown if new is None else audit(model, kept)
+    return unknown if own.verdict == UNKNOWN else own
 
 
 def examine(model: Model) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from virtlab.evaluation.correlation import Correlation, find_correlations
 from virtlab.evaluation.fidelity import Fidelity, compare_clouds
 from virtlab.evaluation.heldout import read_held_out
 from virtlab.evaluation.joint import CollectedJoint, Joint
+from virtlab.evaluation.matching import count_copies
 from virtlab.evaluation.scoring import Scored, score
 from virtlab.evaluation.two_sample import TwoSample, judge_apart
 from virtlab.evaluation.usefulness import Usefulness, find_usefulness
@@ -49,6 +50,8 @@ class Comparison:
     region, distance
         Of each setting: inside, edge or outside of what the judging members had seen; how far,
         in units of the training settings' usual gap.
+    copied
+        Trials that equal another one of their setting to the last digit.
     known
         New settings that the model was trained on.
     learned_from
@@ -77,6 +80,7 @@ class Comparison:
     values: dict[str, NDArray[Any]]
     region: NDArray[np.object_]
     distance: NDArray[np.float64]
+    copied: int
     known: int
     learned_from: int
     measurements: tuple[Scored, ...]
@@ -146,6 +150,7 @@ def compare(
         values=matched.settings,
         region=region,
         distance=far,
+        copied=count_copies(matched),
         known=0 if case.held_out else int((far == 0).sum()),
         learned_from=0 if case.material is None else len(case.material.trials.setting),
         measurements=tuple(score(each, region, seed=SEED) for each in compared.values()),

@@ -130,9 +130,9 @@ class Evaluation:
                 f"{comparison.settings:,} settings, 90 % intervals in brackets;",
                 "marginal: these very trials, whatever their setting: a generous baseline",
             ]
-            if moments := moment_table(comparison):
-                lines += ["", *moments, "", *MOMENTS_SAID]
         lines += remarks(self.manifest["data"])
+        if comparison is not None and (moments := moment_table(comparison)):
+            lines += ["", *moments, "", *MOMENTS_SAID]
         if self.sensitivity is not None:
             lines += ["", *self.sensitivity.lines()]
         if self.audit is not None and self.audit.words not in self.verdict:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 
 MOST_NAMED = 5  # categories told in a message
+VARIED = 5  # different numbers in a trial that chance does not repeat
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,20 @@ class Matched:
         found = np.empty(len(order), np.int64)
         found[order] = np.arange(len(order)) - starts
         return found
+
+
+def count_copies(matched: Matched) -> int:
+    """Trials that equal another one of their setting in every value, as replicates never do.
+
+    A trial of fewer than `VARIED` different numbers may do so by chance, and is not looked at.
+    """
+    values = np.concatenate(list(matched.real.values()), axis=1)
+    ordered = np.sort(values, axis=1)
+    varied = (np.diff(ordered, axis=1) > 0).sum(axis=1) + 1 >= VARIED
+    known = np.where(np.isnan(values), np.inf, values)[varied]  # gaps are alike
+    rows = np.concatenate([matched.setting[varied, None], known], axis=1)
+    counts = np.unique(rows, axis=0, return_counts=True)[1]
+    return int(counts[counts > 1].sum())
 
 
 def match_trials(model: Model, trials: xr.Dataset) -> Matched:

@@ -105,15 +105,17 @@ def beside_folds(model: Model, kept: HeldOut, fewest: tuple[int, int]) -> Memory
     The model file keeps what a member drew at the settings held out for it. Another member, which
     was trained on them, draws as many trials there now; with nothing remembered, both are alike.
     """
+    if not len(kept.judged):
+        return Memory(0, 0)
     rng = np.random.default_rng(SEED)
     side = _Side.of(model, kept.to_judge(PAIRS[1]))
-    unit, width = side.units(), side.values.shape[1]
+    width = side.values.shape[1]
     rows = np.sort(rng.permutation(side.usable)[: _most(2 * width)])
     setting = side.matched.setting[rows]
     pairs, settings = len(rows), len(np.unique(setting))
     if pairs < fewest[0] or settings < fewest[1] or kept.fold.max() < 1:
         return Memory(pairs, settings)
-    draws = min(kept.first, DRAWS[1])
+    unit, draws = side.units(), min(kept.first, DRAWS[1])
     out = np.concatenate([values[:, :draws] for values in kept.drawn.values()], axis=2)
     fold = kept.fold[kept.judged]
     seen, unseen = (

@@ -76,6 +76,7 @@ def comparison_dict(comparison: Comparison) -> dict[str, Any]:
     return {
         "trials": comparison.trials,
         "settings": comparison.settings,
+        "copied_trials": comparison.copied,
         "settings_trained_on": comparison.known,
         "draws": comparison.draws,
         "seed": comparison.seed,

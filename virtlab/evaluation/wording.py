@@ -14,6 +14,7 @@ from virtlab.scores import without_floor
 
 MOST_NAMED = 4
 TOLD_APART = 0.6  # an AUC that is worth a word
+MOST_COPIED = 0.05  # of the trials with replicates, that pass without a word
 UNTRUE = 0.15  # coverage this far from what is stated belongs into the headline
 # Sentences of the model file that a comparison on the same trials tells anew.
 RETOLD = ("on held-out settings", "is noise cannot be told")
@@ -129,13 +130,7 @@ def _of_trials(comparison: Comparison) -> list[str]:
     said = _against_baselines(comparison, best=False)
     for scored in comparison.measurements:
         said += _of_measurement(scored, comparison)
-    apart = comparison.two_sample
-    if apart.auc is None:
-        said.append(f"whether virtual trials can be told from real ones {apart.note}")
-    elif apart.auc.low > 0.5 and apart.auc.value >= TOLD_APART:
-        said.append(
-            f"a classifier tells virtual from real trials (AUC {apart.auc.value:.2f}; 0.5: cannot)"
-        )
+    said += _of_copies(comparison) + _of_classifier(comparison)
     counts = comparison.region_counts
     if counts["outside"]:
         beyond = "what their judges had seen" if comparison.held_out else "the training data"
@@ -156,6 +151,38 @@ def _of_trials(comparison: Comparison) -> list[str]:
         )
     said += _against_baselines(comparison, best=True)
     return said + [_of_usefulness(found) for found in comparison.usefulness]
+
+
+def _of_copies(comparison: Comparison) -> list[str]:
+    """That replicates are the same trial again, where many are."""
+    repeated = max(scored.repeated for scored in comparison.measurements)
+    if comparison.copied < max(MOST_COPIED * repeated, 2):
+        return []
+    return [
+        f"{comparison.copied:,} of {repeated:,} trials that share their setting equal another one "
+        "there to the last digit: if they are copies and no replicates, the floor, and all that is "
+        "said of replicates, is too low"
+    ]
+
+
+def _of_classifier(comparison: Comparison) -> list[str]:
+    """Whether virtual trials are found out, and whose trials are less so."""
+    own = comparison.two_sample.auc
+    if own is None:
+        return [f"whether virtual trials can be told from real ones {comparison.two_sample.note}"]
+    if own.low <= 0.5 or own.value < TOLD_APART:
+        return []
+    said = f"a classifier tells virtual from real trials (AUC {own.value:.2f}; 0.5: cannot)"
+    less = {
+        baseline.name: auc.value
+        for baseline in comparison.baselines
+        # Those far below 0.5 repeat real trials.
+        if (auc := baseline.two_sample.auc) and auc.high < own.low and auc.high >= 0.5
+    }
+    if less:
+        name = min(less, key=lambda each: less[each])
+        said += f", more often than those of {name} ({less[name]:.2f})"
+    return [said]
 
 
 def _of_usefulness(found: Usefulness) -> str:
