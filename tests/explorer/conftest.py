@@ -179,10 +179,14 @@ class Browser:
 class Explorer:
     """`virtlab explore`, running."""
 
-    def __init__(self, *arguments):
-        command = [sys.executable, "-c", COMMAND, "explore", "--no-browser", *map(str, arguments)]
+    def __init__(self, *arguments, browser=None):
+        command = [sys.executable, "-c", COMMAND, "explore", *map(str, arguments)]
         self.process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            command if browser else [*command, "--no-browser"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=os.environ | ({"BROWSER": str(browser)} if browser else {}),
         )
         self.address = self.process.stdout.readline().strip()
 
@@ -226,8 +230,8 @@ def start_explorer():
     """Start the command with arguments of a test's own."""
     started = []
 
-    def start(*arguments):
-        started.append(Explorer(*arguments))
+    def start(*arguments, browser=None):
+        started.append(Explorer(*arguments, browser=browser))
         return started[-1]
 
     yield start

@@ -6,7 +6,9 @@ import http.client
 import json
 import socket
 import sys
+import time
 import zipfile
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -78,6 +80,28 @@ def test_ctrl_c_ends_it_quietly(tiny_model, start_explorer):
     code, said = running.interrupt()
     assert code == 0
     assert said.splitlines() == [f"loading {tiny_model}", "Ctrl-C ends"]
+
+
+def test_a_browser_is_not_started_with_the_token_but_with_a_file_that_leads_there(
+    tiny_model, start_explorer, tab, tmp_path
+):
+    told, browser = tmp_path / "told", tmp_path / "browser"
+    browser.write_text(f'#!/bin/sh\necho "$@" > {told}.part && mv {told}.part {told}\n')
+    browser.chmod(0o700)
+    running = start_explorer(tiny_model, "--trials", "50", browser=browser)
+    end = time.monotonic() + 20
+    while not told.exists():
+        assert time.monotonic() < end, "no browser was started"
+        time.sleep(0.05)
+    address = told.read_text().strip()
+    assert address.startswith("file://")
+    door = Path(address.removeprefix("file://"))
+    assert door.stat().st_mode & 0o077 == door.parent.stat().st_mode & 0o077 == 0
+    tab.open(address)
+    assert tab.evaluate("location.href") == running.address
+    assert not tab.complaints
+    assert running.interrupt()[0] == 0
+    assert not door.parent.exists()
 
 
 def test_a_port_that_is_taken_is_named(tiny_model, explorer):

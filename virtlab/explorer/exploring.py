@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 
 from virtlab.errors import ConfigError, ServingError
 from virtlab.explorer.sampling import Sampler
@@ -67,11 +69,28 @@ def explore(
     _ = sampler.reaches
     from virtlab.explorer.serving import serve
 
-    def opened(address: str) -> None:
-        ready(address)
-        if browser:
-            import webbrowser
+    with tempfile.TemporaryDirectory(prefix="virtlab-explore-") as folder:
 
-            webbrowser.open(address)
+        def opened(address: str) -> None:
+            ready(address)
+            if browser:
+                import webbrowser
 
-    serve(sampler, port, opened)
+                webbrowser.open(_door(Path(folder), address).as_uri())
+
+        serve(sampler, port, opened)
+
+
+def _door(folder: Path, address: str) -> Path:
+    """Write a file that leads a browser to the page.
+
+    Every user of the machine can see with which arguments a browser was started, and the address
+    holds the token; the file is read by this user alone.
+    """
+    path = folder / "explore.html"
+    path.touch(0o600)
+    path.write_text(
+        '<!DOCTYPE html><meta charset="utf-8"><title>virtlab explore</title>'
+        f'<meta http-equiv="refresh" content="0; url={address}"><a href="{address}">{address}</a>\n'
+    )
+    return path
