@@ -88,9 +88,10 @@ def multiply_adds(model: Model) -> float:
         for name, shape in re.findall(r"T#(1_\d+)\([^)]*\) shape:\[([\d, ]+)\]", told.getvalue())
     }
     total = 0
-    product = r"(?:BATCH_MATMUL|FULLY_CONNECTED)\(T#(1_\d+)[^)]*\) -> \[T#(1_\d+)"
-    for first, out in re.findall(product, told.getvalue()):
-        total += math.prod(shapes[out]) * shapes[first][-1]
+    product = r"(BATCH_MATMUL|FULLY_CONNECTED|CONV_2D)\(T#(1_\d+), T#(1_\d+)[^)]*\) -> \[T#(1_\d+)"
+    for kind, first, kernel, out in re.findall(product, told.getvalue()):
+        seen = math.prod(shapes[kernel][1:]) if kind == "CONV_2D" else shapes[first][-1]
+        total += math.prod(shapes[out]) * seen
     runtime = model.runtime
     return total / (runtime.members * runtime._rows)
 

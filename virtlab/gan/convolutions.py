@@ -67,6 +67,8 @@ def _convolve_in_place(weights: Weights, name: str, x: tf.Tensor) -> tf.Tensor:
     Twice to seven times as fast as putting the neighbours side by side first (2-D, two cores).
     """
     members, rows, *space, channels = x.shape
+    if members == 1:  # as in an exported generator: where a library's own convolution is fastest
+        return _convolve_alone(weights, name, x)
     padded = tf.pad(x, [[0, 0], [0, 0], *([1, 1] for _ in space), [0, 0]])
     kernel = weights[f"{name}.w"]
     total = tf.convert_to_tensor(weights[f"{name}.b"])
@@ -75,6 +77,15 @@ def _convolve_in_place(weights: Weights, name: str, x: tf.Tensor) -> tf.Tensor:
         flat = tf.reshape(piece, (members, rows * math.prod(space), channels))
         total += tf.matmul(flat, kernel[:, tap * channels : (tap + 1) * channels])
     return tf.reshape(total, (members, rows, *space, kernel.shape[-1]))
+
+
+def _convolve_alone(weights: Weights, name: str, x: tf.Tensor) -> tf.Tensor:
+    """Three places along each axis, of one member."""
+    kernel = weights[f"{name}.w"]
+    kernel = tf.reshape(kernel, (*(3 for _ in x.shape[2:-1]), x.shape[-1], kernel.shape[-1]))
+    found = tf.nn.convolution(tf.reshape(x, x.shape[1:]), kernel, padding="SAME")
+    bias = tf.reshape(weights[f"{name}.b"], (-1,))
+    return tf.reshape(found + bias, (1, *found.shape))
 
 
 def taps_of(stride: Space) -> int:

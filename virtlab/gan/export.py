@@ -34,7 +34,7 @@ def export(fit: Fit) -> bytes:
     components has ``parameters (member, 16, branch, number)``, of which a trial takes one branch,
     and gives ``chances (member, 16, branch)``, accumulated. ``uniform`` and ``levels`` are missing
     where there are none. The numbers of rows are fixed: bytes must not depend on how many trials
-    are asked for.
+    are asked for. Wide trials are drawn member by member within a call.
     """
     form: Generator | Branches = fit.generator
     if isinstance(fit.generator, Mixture):
@@ -42,6 +42,11 @@ def export(fit: Fit) -> bytes:
     members, layout = fit.folds.members, fit.generator.layout
     module = tf.Module()
     module.weights = {name: tf.constant(value) for name, value in fit.weights.items()}
+    # Wide trials go member by member: a cache holds one's, and convolutions are LiteRT's own.
+    module.each = [
+        {name: tf.constant(value[m : m + 1]) for name, value in fit.weights.items()}
+        for m in range(members if layout.wide else 0)
+    ]
     conditions = tf.TensorSpec((SETTING_ROWS, form.conditions), tf.float32, name="conditions")
 
     @tf.function(input_signature=[conditions], autograph=False)
@@ -67,9 +72,13 @@ def export(fit: Fit) -> bytes:
     @tf.function(input_signature=list(given.values()), autograph=False)
     def trial(*arrays: tf.Tensor) -> dict[str, tf.Tensor]:
         named, none = dict(zip(given, arrays, strict=True)), tf.zeros((members, count, 0))
-        values, levels = form.trial_part(
-            module.weights, *(named.get(name, none) for name in widths)
-        )
+        rows = [named.get(name, none) for name in widths]
+        if layout.wide:
+            split = zip(*(tf.split(array, members) for array in rows), strict=True)
+            drawn = [form.trial_part(w, *own) for w, own in zip(module.each, split, strict=True)]
+            values, levels = (tf.concat(pieces, axis=0) for pieces in zip(*drawn, strict=True))
+        else:
+            values, levels = form.trial_part(module.weights, *rows)
         return {"values": values, "levels": levels} if layout.levels else {"values": values}
 
     return _converted(module, {"setting": setting, "trial": trial})

@@ -148,7 +148,6 @@ class Head:
         x = convolve(weights, f"{d}.out.0", x, ones)
         pieces = tf.split(x, self.outputs, axis=-1)
         if self.part.channel_axis is None:
-            pieces = [piece[..., 0] for piece in pieces]
             shape = (*x.shape[:2], self.values)
             return tf.concat([tf.reshape(piece, shape) for piece in pieces], axis=-1)
         return tf.concat([flatten(self.part, piece) for piece in pieces], axis=-1)
