@@ -132,6 +132,14 @@ def test_what_is_no_number_meets_no_requirement(text):
     assert not parse_requirement(text, KNOWN, WHERE).evaluate(VALUES)[1, 1]
 
 
+def test_requirement_has_a_margin_where_there_is_more_or_less():
+    margin = parse_requirement("1 < light <= 3.5", KNOWN, WHERE).margin
+    assert margin is not None
+    np.testing.assert_allclose(margin(VALUES), [[0, 1], [0.5, -0.5]])
+    for text in ('state == "up"', "light == 2", "1 < light != 3"):
+        assert parse_requirement(text, KNOWN, WHERE).margin is None
+
+
 def test_message_names_the_key_the_place_and_what_is_allowed():
     assert fault("2 * lihgt + power").split("\n") == [
         "params.toml: objective.maximize: unknown name 'lihgt'; did you mean 'light'?",

@@ -149,6 +149,23 @@ def test_ignorance_states_errors_as_large_as_they_are(noise):
     assert stated == pytest.approx(np.var(measured), rel=0.1)
 
 
+def test_without_replicates_noise_is_not_taken_for_ignorance():
+    """A prediction that is right misses noise alone; one that is off by much is told from it."""
+    rng = np.random.default_rng(5)
+    places = rng.uniform(0, 4, (200, 2))
+    truth = 5 * np.sin(places[:, 0]) + 3 * np.cos(places[:, 1])
+    measured = truth + rng.standard_normal(200)
+
+    def stated(missed):
+        known = learn_ignorance(places, measured, np.ones(200), 0.0, missed)
+        centre = known.deviation(np.array([[2.0, 2.0]]))[0]
+        return centre, np.sqrt(known.variance)
+
+    right, wrong = stated(measured - truth), stated(measured - truth - 2 * np.sin(5 * places[:, 0]))
+    assert right[0] < 0.35 * np.std(measured - truth)
+    assert wrong[1] > 2 * right[1]
+
+
 def known_scale(known):
     return known.length, known.variance
 

@@ -1,11 +1,13 @@
 """Power: against answers that are known, and on the example's own model."""
 
+import csv
 import json
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+import xarray as xr
 from click.testing import CliRunner
 
 from virtlab.cli import main
@@ -134,6 +136,40 @@ def test_where_nothing_differs_no_number_is_enough(folder):
     design = PARAMS.replace("[0.4, 0.55]", "[0.4, 0.40001]")
     (folder / "params.toml").write_text(design)
     assert "more than 12" in run(folder, "--most", 12).stdout
+
+
+def test_what_all_members_may_miss_makes_a_careful_plan_larger(folder, monkeypatch):
+    """The plan itself hardly changes: what is missed may be on either side."""
+    known = json.loads(run(folder, "--json").stdout)
+    assert known["effect"]["shared"] > 0
+    monkeypatch.setattr("virtlab.screening.power.shared_errors", lambda *_: None)
+    alone = json.loads(run(folder, "--json").stdout)
+    assert alone["effect"]["shared"] == 0
+    assert np.std(known["effect"]["by_member"]) > np.std(alone["effect"]["by_member"])
+    assert known["effect"]["mean"] == pytest.approx(alone["effect"]["mean"])
+    assert known["trials_per_arm_careful"] > alone["trials_per_arm_careful"]
+    assert "without what all of them may miss" in run(folder).stdout
+
+
+def test_a_plan_is_written_whole_and_replaced_by_force_only(folder):
+    for suffix in ("csv", "json", "nc"):
+        path = folder / f"plan.{suffix}"
+        found = json.loads(run(folder, "--most", 30, "--json", "-o", path).stdout)
+        assert "use --force to replace it" in run(folder, "-o", path, code=1).stderr
+        before = path.read_bytes()
+        run(folder, "--most", 30, "-o", path, "--force")
+        assert path.read_bytes() == before
+    with (folder / "plan.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [float(row["power"]) for row in rows] == [each["power"] for each in found["curve"]]
+    assert json.loads((folder / "plan.json").read_text())["curve"] == found["curve"]
+    with xr.open_dataset(folder / "plan.nc") as plan:
+        assert plan.attrs["virtual_data"] == 1
+        assert plan["power_by_member"].dims == ("trials", "member")
+        np.testing.assert_allclose(plan["power"], [each["power"] for each in found["curve"]])
+    (folder / "plan.json").write_text("{}")
+    assert "is no plan" in run(folder, "-o", folder / "plan.json", "--force", code=1).stderr
+    assert "expected a name that ends in .csv" in run(folder, "-o", "plan.html", code=2).stderr
 
 
 def test_where_members_disagree_which_is_more_it_is_said(folder):

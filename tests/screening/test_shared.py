@@ -62,16 +62,39 @@ def test_interval_widens_by_what_errors_exceed_disagreement():
     assert after[1] == pytest.approx(before[1])
 
 
-def test_intervals_of_a_model_that_keeps_its_trials_hold_what_it_missed(tmp_path, monkeypatch):
-    shutil.copy(EXAMPLE / "damped_oscillator.virtlab", tmp_path)
-    text = (EXAMPLE / "params.toml").read_text() + '\n[objective]\nminimize = "overshoot"\n'
-    (tmp_path / "params.toml").write_text(text)
-    monkeypatch.chdir(tmp_path)
-    done = CliRunner().invoke(main, ["screen", "params.toml", "--trials", "20", "-q", "--json"])
-    rows = json.loads(done.stdout)["ranked"]
+@pytest.fixture
+def screened(tmp_path, monkeypatch):
+    """Screens the example, whose model keeps its trials; gives the ranked rows."""
+
+    def run(objective):
+        shutil.copy(EXAMPLE / "damped_oscillator.virtlab", tmp_path)
+        text = (EXAMPLE / "params.toml").read_text() + f"\n[objective]\n{objective}\n"
+        (tmp_path / "params.toml").write_text(text)
+        monkeypatch.chdir(tmp_path)
+        done = CliRunner().invoke(main, ["screen", "params.toml", "--trials", "20", "-q", "--json"])
+        return json.loads(done.stdout)["ranked"]
+
+    return run
+
+
+def test_intervals_of_a_model_that_keeps_its_trials_hold_what_it_missed(screened):
+    rows = screened('minimize = "overshoot"')
     assert all(row["objective_shared"] >= 0 for row in rows)
     assert any(row["objective_shared"] > 0 for row in rows)
     for row in rows:
         half = (row["objective_high"] - row["objective_low"]) / 2
         assert half > 1.6 * row["objective_shared"]
     assert sum(row["best_probability"] for row in rows) == pytest.approx(1, abs=0.01)
+
+
+def test_requirement_near_its_limit_may_be_off_by_more_than_members_say(screened, monkeypatch):
+    requirement = 'require = ["overshoot < 12", "stiffness < 60"]'
+    known = screened(requirement)
+    monkeypatch.setattr("virtlab.screening.shared.make_record", lambda *_: None)
+    alone = screened(requirement)
+    errors = np.array(
+        [[row["require_probability_error"] for row in rows] for rows in (known, alone)]
+    )
+    assert [r["require_probability"] for r in known] == [r["require_probability"] for r in alone]
+    assert (errors[0] >= errors[1]).all()
+    assert (errors[0] > 1.01 * errors[1]).any()

@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from scipy.special import ndtr
 
-from virtlab.screening.spread import expect, probability
+from virtlab.screening.spread import expect, missed_probability, probability
 
 
 def drawn_in_turn(settings, trials, members):
@@ -76,10 +77,33 @@ def test_probability_is_the_share_of_trials():
     assert share.tolist() == [0.25, 0, 1]
 
 
-def test_error_of_a_probability_counts_members_not_trials():
+def test_error_of_a_probability_takes_the_truth_for_one_more_member():
     member = drawn_in_turn(1, 4000, 4)
     _, error = probability(member < 2, member, 4)  # two say always, two say never
-    np.testing.assert_allclose(error, np.sqrt((1 / 3) / 4))
+    np.testing.assert_allclose(error, np.sqrt((1 / 3) * (1 + 1 / 4)), rtol=1e-3)
+
+
+def test_error_of_a_probability_is_as_large_as_errors_are():
+    rng = np.random.default_rng(2)
+    member = drawn_in_turn(3000, 60, 6)
+    chance = rng.beta(4, 2, (3000, 7))  # the seventh is the truth
+    met = rng.random((3000, 60)) < np.take_along_axis(chance[:, :6], member.astype(int), axis=1)
+    share, error = probability(met, member, 6)
+    off = np.sqrt(((share - chance[:, 6]) ** 2).mean())
+    assert np.sqrt((error**2).mean()) == pytest.approx(off, rel=0.1)
+
+
+def test_what_all_members_miss_of_a_margin_moves_its_probability():
+    member = drawn_in_turn(1, 4000, 4)
+    noise = np.random.default_rng(0).standard_normal((1, 4000))
+    near, far = noise[None], noise[None] + 9
+    off = np.array([[0.5]])
+    found = missed_probability(near, off, member, 4)
+    assert found == pytest.approx((ndtr(0.5) - ndtr(-0.5)) / 2, abs=0.02)
+    assert missed_probability(far, off, member, 4) == 0  # nothing comes near the limit
+    assert missed_probability(near, 0 * off, member, 4) == 0
+    both = np.concatenate([near, np.full((1, 1, 4000), -np.inf)])  # and what is never met
+    assert missed_probability(both, np.array([[0.5, 0]]), member, 4) == 0
 
 
 def test_error_of_a_probability_is_never_below_that_of_independent_trials():

@@ -40,6 +40,13 @@ from virtlab.cli.progress import showing
     help="Trials per arm that are tried.",
 )
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Wins over PARAMS.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help="Write the curve to a .csv, .json, .nc or .zarr.",
+)
+@click.option("--force", is_flag=True, help="Replace an output that is there.")
 @as_json_option
 @quiet_option
 def power(
@@ -49,6 +56,8 @@ def power(
     wanted: float | None,
     most: int,
     seed: int | None,
+    output: Path | None,
+    force: bool,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -56,8 +65,9 @@ def power(
 
     PARAMS (a params.toml) has a design of two settings and an [objective], whose goal is compared;
     without a goal, the share of trials that meet the requirements. Studies are played through on
-    virtual trials and tested by permutation, each member of the ensemble being the truth in turn:
-    how far the members differ on the difference itself is told apart.
+    virtual trials and tested by permutation, each member of the ensemble being the truth in turn,
+    moved by what all members may miss together: how far they differ on the difference itself is
+    told apart.
     """
     with showing(f"planning {params}", quiet=quiet) as report:
         from virtlab.config import read_params
@@ -70,6 +80,9 @@ def power(
             power=wanted,
             most=most,
             seed=seed,
+            output=output,
+            force=force,
             report=report,
         )
-    emit(found.to_dict(), found.lines(), as_json=as_json)
+    written = [] if output is None else [f"written to {output}"]
+    emit(found.to_dict(), [*found.lines(), *written], as_json=as_json)

@@ -7,6 +7,7 @@ Scalars are ``(setting, trial)`` or broadcast to it, signals and images are flat
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -51,6 +52,7 @@ _COMPARISONS: dict[type[ast.cmpop], Callable[..., Array]] = {
     ast.Eq: np.equal,
     ast.NotEq: np.not_equal,
 }
+_ABOVE: dict[type[ast.cmpop], float] = {ast.Lt: -1.0, ast.LtE: -1.0, ast.Gt: 1.0, ast.GtE: 1.0}
 _FUNCTIONS: dict[str, Callable[..., Array]] = {
     "abs": np.abs,
     "sqrt": np.sqrt,
@@ -95,6 +97,9 @@ class Term:
         Own dims that are not reduced yet, and their lengths.
     units
         ``""`` where they are not plain.
+    margin
+        Of a requirement, by how much it is met; negative where it is not. None where there is no
+        more or less.
     """
 
     evaluate: Evaluate
@@ -102,6 +107,7 @@ class Term:
     dims: tuple[str, ...] = ()
     shape: tuple[int, ...] = ()
     units: str = ""
+    margin: Evaluate | None = None
 
 
 class Compiler:
@@ -127,9 +133,20 @@ class Compiler:
                 met = met & test(left, right) & ~np.isnan(left) & ~np.isnan(right)
             return met
 
+        above = [_ABOVE.get(type(operator)) for operator in node.ops]
+
+        def margin(values: Values) -> Array:
+            found = [side.evaluate(values) for side in sides]
+            each = (
+                sign * (left - right)
+                for sign, left, right in zip(above, found, found[1:], strict=False)
+            )
+            return functools.reduce(np.minimum, each)
+
         if None in compare:
             raise self._refused(node, "is not allowed; compare numbers")
-        return Term(evaluate, frozenset().union(*(side.names for side in sides)))
+        names: frozenset[str] = frozenset().union(*(side.names for side in sides))
+        return Term(evaluate, names, margin=None if None in above else margin)
 
     def scalar(self, node: ast.expr) -> Term:
         """Compile what must be one number per trial."""

@@ -43,12 +43,16 @@ class Expression:
         From an array per name, ``(setting, trial)``, ``(setting, 1)`` or ``(setting, trial,
         value)``, to an array that broadcasts to ``(setting, trial)``: float64, or bool of a
         requirement.
+    margin
+        Of a requirement, by how much it is met, as `evaluate`; negative where it is not. None
+        where there is no more or less: categories, ``==`` and ``!=``.
     """
 
     text: str
     names: frozenset[str]
     units: str
     evaluate: Evaluate
+    margin: Evaluate | None = None
 
 
 def known_names(
@@ -132,4 +136,10 @@ def _parse(text: str, known: Known, where: str, *, requirement: bool) -> Express
             found = term.evaluate(values)
         return found if requirement else found.astype(np.float64)
 
-    return Expression(text, term.names, term.units, evaluate)
+    def margin(values: Values) -> Array:
+        assert term.margin is not None
+        with np.errstate(all="ignore"):
+            return term.margin(values).astype(np.float64)
+
+    own = None if term.margin is None else margin
+    return Expression(text, term.names, term.units, evaluate, own)

@@ -41,7 +41,8 @@ _LONG_NAMES = {
     "objective_shared": "standard deviation of what all members may miss together, beyond their "
     "disagreement, as large as out of fold; 0: not known",
     "require_probability": "probability that a trial meets all requirements",
-    "require_probability_error": "its standard error, members being the independent units",
+    "require_probability_error": "its standard error: the truth taken for one more member, and "
+    "what all members may miss of the margins together, as far as that is known",
     "improvement_probability": "probability that a trial meets all requirements and beats the "
     "best measured one",
     "expected_improvement": "by how much on average, 0 where it does not",

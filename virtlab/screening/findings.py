@@ -18,6 +18,7 @@ from virtlab.screening.spread import (
     Expectation,
     Floats,
     expect,
+    missed_probability,
     plausible,
     probability,
     together,
@@ -88,7 +89,12 @@ class Order:
 
 
 def find(
-    objective: Objective, outcomes: Outcomes, *, members: int, best: Best | None = None
+    objective: Objective,
+    outcomes: Outcomes,
+    *,
+    members: int,
+    best: Best | None = None,
+    off: Floats | None = None,
 ) -> Findings:
     """Sum up the objective by setting.
 
@@ -96,10 +102,15 @@ def find(
     ----------
     best
         What the best measured trials have reached, if that is known.
+    off
+        What all members may miss of the requirements' margins, ``(setting, requirement)``.
     """
     share = error = better = beyond = None
     if objective.require:
         share, error = probability(outcomes.met, outcomes.member, members)
+        if off is not None:
+            missed = missed_probability(outcomes.margins, off, outcomes.member, members)
+            error = np.hypot(error, missed)
     if best is not None:
         better, beyond = improvement(outcomes, best)
     goals = [expect(values, outcomes.member, members) for values in outcomes.values]

@@ -77,7 +77,7 @@ def learn_ignorance(
     noise: float,
     missed: Floats,
 ) -> Ignorance | None:
-    """Learn it from measured settings; None where they are too few.
+    """Learn it from measured settings; None where they are too few, or nothing was missed.
 
     Parameters
     ----------
@@ -86,12 +86,13 @@ def learn_ignorance(
     goal, counts
         Mean over the trials of each, and how many these are, ``(place,)``.
     noise
-        Variance between replicates; 0 where there are none.
+        Variance between replicates; 0 where there are none: then it is what the likelihood of the
+        measured means takes for noise.
     missed
         What predictions out of fold missed of `goal`, ``(place,)``; NaN where there was none.
     """
     judged = np.isfinite(missed)
-    if judged.sum() < FEWEST or np.ptp(goal) == 0:
+    if judged.sum() < FEWEST or np.ptp(goal) == 0 or not missed[judged].any():
         return None
     if len(places) > MOST_PLACES:
         some = _some(len(places), goal)
@@ -99,14 +100,16 @@ def learn_ignorance(
     table = distances(places, places)
     usual = float(np.median(table[np.triu_indices(len(table), 1)])) or 1.0
     least = min(0.5 * noise / float(np.var(goal)), float(NOISES[-1]))
-    length, ratio = _likeliest(table / usual, goal, counts, NOISES[least <= NOISES])
+    length, ratio, size = _likeliest(table / usual, goal, counts, NOISES[least <= NOISES])
+    noise = noise or ratio * size
     correlation = matern(table / (length * usual))
     inverse = np.linalg.inv(correlation + np.diag(ratio / counts))
     left_out = np.maximum(1 / np.diag(inverse) - ratio / counts, 1e-6)
-    beyond = float(np.sum(missed[judged] ** 2 - noise / counts[judged]))
-    # What noise may explain altogether is not told from none: a tenth of the errors stays.
-    beyond = max(beyond, 0.1 * float(np.sum(missed[judged] ** 2)))
-    variance = beyond / float(left_out[judged].sum())
+    beyond = missed[judged] ** 2 - noise / counts[judged]
+    # What its own standard error may hide is not told from nothing.
+    least_told = float(beyond.std(ddof=1)) * np.sqrt(len(beyond))
+    total = max(float(beyond.sum()), least_told)
+    variance = total / float(left_out[judged].sum())
     return Ignorance(places, ratio / counts, length * usual, variance)
 
 
@@ -118,10 +121,12 @@ def _some(size: int, goal: Floats) -> NDArray[np.intp]:
     return np.sort(np.append(order[:half], rest[:: -(-(size - half) // half)]))
 
 
-def _likeliest(table: Floats, goal: Floats, counts: Floats, ratios: Floats) -> tuple[float, float]:
-    """Length, and noise of one trial over the process's variance, of the highest likelihood."""
+def _likeliest(
+    table: Floats, goal: Floats, counts: Floats, ratios: Floats
+) -> tuple[float, float, float]:
+    """Length, noise of one trial over the process's variance, and that, of highest likelihood."""
     centred = goal - np.average(goal, weights=counts)
-    best, found = -np.inf, (float(LENGTHS[0]), float(ratios[-1]))
+    best, found = -np.inf, (float(LENGTHS[0]), float(ratios[-1]), float(np.var(goal)))
     for length in LENGTHS:
         correlation = matern(table / length)
         for ratio in ratios:
@@ -133,7 +138,7 @@ def _likeliest(table: Floats, goal: Floats, counts: Floats, ratios: Floats) -> t
             size = float(whitened @ whitened) / len(goal)
             likelihood = -0.5 * len(goal) * np.log(size) - np.log(np.diag(factor)).sum()
             if likelihood > best:
-                best, found = likelihood, (float(length), float(ratio))
+                best, found = likelihood, (float(length), float(ratio), size)
     return found
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from virtlab.simulation import Model
 
 Floats = NDArray[np.float64]
+TINY = float(np.finfo(float).tiny)
 Direction = Literal["maximize", "minimize", "target"]
 
 
@@ -121,6 +123,18 @@ class Objective:
         """Of each goal, ``(goal,)``: times a value, the larger is the better."""
         return np.array([goal.sign for goal in self.goals])
 
+    @property
+    def margins(self) -> Objective:
+        """By how much requirements are met, as goals: of those that can be met more or less."""
+        return Objective(
+            tuple(
+                Goal("maximize", replace(item, evaluate=item.margin))
+                for item in self.require
+                if item.margin is not None
+            ),
+            (),
+        )
+
     def limits(self, known: Known) -> Floats:
         """Lowest and highest possible value of each goal, ``(2, goal)``; infinite if not plain."""
         return np.array([goal.limits(known) for goal in self.goals]).reshape(-1, 2).T
@@ -136,6 +150,18 @@ class Objective:
         for item in self.require:
             met &= item.evaluate(values)
         return met
+
+    def margins_of(self, values: Values, shape: tuple[int, int]) -> Floats:
+        """By how much each trial meets each requirement, ``(requirement, setting, trial)``.
+
+        Above 0 exactly where it is met; infinite where there is no more or less.
+        """
+        found = np.empty((len(self.require), *shape))
+        for own, item in zip(found, self.require, strict=True):
+            met = np.broadcast_to(item.evaluate(values), shape)
+            margin = np.where(met, np.inf, -np.inf) if item.margin is None else item.margin(values)
+            own[:] = np.where(met, np.maximum(margin, TINY), np.minimum(margin, -TINY))
+        return found
 
     def cost_of(self, settings: Mapping[str, NDArray[Any]], where: str) -> Floats:
         """Cost of a trial at each setting, ``(setting,)``; 1 where none is asked for.
@@ -269,9 +295,24 @@ def told(settings: Mapping[str, NDArray[Any]], at: int) -> str:
     return ", ".join(f"{name} = {cell(values[at])}" for name, values in settings.items())
 
 
-def cell(value: Any) -> str:
-    """A parameter's value as a person writes it."""
-    return value if isinstance(value, str) else f"{float(value):.6g}"
+def cell(value: Any, digits: int = 6) -> str:
+    """A value as a person writes it: plain decimals, but for the very large and small.
+
+    Parameters
+    ----------
+    digits
+        That are told of a number; those before the point all are.
+    """
+    if isinstance(value, str):
+        return value
+    number = float(value)
+    if number == 0 or not math.isfinite(number):
+        return f"{number:g}"
+    size = math.floor(math.log10(abs(float(f"{number:.{digits - 1}e}"))))
+    if not -5 < size < max(digits, 7):
+        return f"{number:.{digits}g}"
+    told = f"{number:.{max(0, digits - 1 - size)}f}"
+    return told.rstrip("0").rstrip(".") if "." in told else told
 
 
 def _example(known: Known) -> str:

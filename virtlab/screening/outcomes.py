@@ -35,6 +35,9 @@ class Outcomes:
         Of each goal, ``(goal, setting, trial)``, in its own unit; of a target the distance.
     met
         Whether the trial meets all requirements, ``(setting, trial)``; True without any.
+    margins
+        By how much it meets each, ``(requirement, setting, trial)``: above 0 where it does,
+        infinite where there is no more or less.
     member
         Which member of the ensemble drew it, ``(setting, trial)``.
     cost
@@ -47,6 +50,7 @@ class Outcomes:
 
     values: Floats
     met: NDArray[np.bool_]
+    margins: Floats
     member: NDArray[np.int16]
     cost: Floats
     domain: NDArray[np.object_]
@@ -85,6 +89,7 @@ def outcomes_of(objective: Objective, design: Design, drawn: Drawn, file: str) -
     return Outcomes(
         values=found,
         met=objective.met_by(values, drawn.member.shape),
+        margins=objective.margins_of(values, drawn.member.shape),
         member=drawn.member,
         cost=objective.cost_of(design.settings, file),
         domain=drawn.domain,
@@ -128,10 +133,11 @@ def join_outcomes(parts: Sequence[Outcomes]) -> Outcomes:
     joined = {
         field.name: np.concatenate([getattr(part, field.name) for part in parts])
         for field in fields(Outcomes)
-        if field.name not in ("values", "signs")
+        if field.name not in ("values", "margins", "signs")
     }
     values = np.concatenate([part.values for part in parts], axis=1)
-    return Outcomes(values=values, signs=parts[0].signs, **joined)
+    margins = np.concatenate([part.margins for part in parts], axis=1)
+    return Outcomes(values=values, margins=margins, signs=parts[0].signs, **joined)
 
 
 def _portion(model: Model, params: Params) -> int:

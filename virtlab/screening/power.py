@@ -3,14 +3,15 @@
 A member of the ensemble is taken for the truth: both arms of a study are drawn from its virtual
 trials, tested by permutation, and counted. That is done for each member, since they do not agree
 on how large the difference is: the power that is expected is their mean, and how far they differ
-is told apart.
+is told apart. What all members may miss together is drawn for each and moves its arms; see
+`virtlab.screening.shared`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,9 +20,11 @@ from virtlab.config import Params
 from virtlab.design import Design, make_design
 from virtlab.errors import ConfigError
 from virtlab.progress import Progress, Report
-from virtlab.screening.objective import Objective, cell, names_of, read_objective, told
+from virtlab.screening.objective import Objective, names_of, read_objective, told
 from virtlab.screening.outcomes import MOST_BYTES, Outcomes, draw_outcomes, join_outcomes
 from virtlab.screening.permutation import STATISTICS, Statistic, p_values
+from virtlab.screening.plan import Point, Power, check_plan, write_plan
+from virtlab.screening.shared import shared_errors
 from virtlab.simulation import load
 
 if TYPE_CHECKING:
@@ -38,124 +41,6 @@ STEP = 1.25
 """From one number of trials to the next."""
 LEVEL = 0.90
 """Of the interval of the power."""
-PESSIMIST = 0.1
-"""Share of the members whose power may be lower than a careful plan's."""
-
-
-@dataclass(frozen=True)
-class Point:
-    """The power that a number of trials has.
-
-    Parameters
-    ----------
-    trials
-        Per arm.
-    power
-        Share of the studies that find the difference, with the right sign.
-    low, high
-        Interval of that share: the studies are a sample.
-    by_member
-        The same where each member is right, ``(member,)``.
-    """
-
-    trials: int
-    power: float
-    low: float
-    high: float
-    by_member: Floats
-
-    @property
-    def careful(self) -> float:
-        """Power that all but a tenth of the members promise."""
-        return float(np.quantile(self.by_member, PESSIMIST))
-
-
-@dataclass(frozen=True)
-class Power:
-    """A plan.
-
-    Parameters
-    ----------
-    what
-        The statistic and what it is of, in words.
-    settings
-        The two arms, in words, each with where it lies to the data.
-    effect
-        Difference of the statistic, second less first, by member, ``(member,)``.
-    values
-        The statistic in each arm, by member, ``(arm, member)``.
-    alpha, wanted
-        Share of false alarms, and the power that is wanted.
-    curve
-        Power by trials per arm.
-    trials
-        The least that have the power wanted; None: more than were tried.
-    careful
-        The least that have it whichever member is right, but for a tenth of them.
-    """
-
-    what: str
-    settings: tuple[str, str]
-    effect: Floats
-    values: Floats
-    alpha: float
-    wanted: float
-    curve: tuple[Point, ...]
-    trials: int | None
-    careful: int | None
-
-    def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return {
-            "statistic": self.what,
-            "settings": list(self.settings),
-            "effect": {"mean": float(self.effect.mean()), "by_member": self.effect.tolist()},
-            "values": self.values.mean(axis=1).tolist(),
-            "alpha": self.alpha,
-            "power": self.wanted,
-            "trials_per_arm": self.trials,
-            "trials_per_arm_careful": self.careful,
-            "curve": [
-                {
-                    "trials": point.trials,
-                    "power": point.power,
-                    "interval": [point.low, point.high],
-                    "by_member": point.by_member.tolist(),
-                }
-                for point in self.curve
-            ],
-        }
-
-    def lines(self) -> list[str]:
-        """For the terminal."""
-        low, high = np.quantile(self.effect, [PESSIMIST, 1 - PESSIMIST])
-        first, second = self.values.mean(axis=1)
-        lines = [
-            f"{self.what}: {cell(first)} at {self.settings[0]}",
-            f"{' ' * len(self.what)}  {cell(second)} at {self.settings[1]}",
-            f"difference: {self.effect.mean():.4g}; members say {low:.4g} to {high:.4g} "
-            "(all but a tenth at each end)",
-            f"power of a permutation test, {self.alpha:g} false alarms, by trials per arm:",
-            "trials  power  90 % interval  by member, lowest to highest",
-        ]
-        lines += [
-            f"{point.trials:6d}  {point.power:5.2f}  {point.low:4.2f} to {point.high:4.2f}   "
-            f"{point.by_member.min():.2f} to {point.by_member.max():.2f}"
-            for point in self.curve
-        ]
-        most = self.curve[-1].trials
-        enough = f"more than {most:,}" if self.trials is None else f"{self.trials:,}"
-        sure = f"more than {most:,}" if self.careful is None else f"{self.careful:,}"
-        lines += [
-            f"trials per arm for a power of {self.wanted:.0%}: {enough}",
-            f"the same, were the truth what any but the least sure tenth of members says: {sure}",
-        ]
-        if low < 0 < high:
-            lines.append(
-                "the members do not agree which setting has more: whether there is a difference is "
-                "unknown, and no number of trials is safe"
-            )
-        return lines
 
 
 def plan_power(
@@ -166,6 +51,8 @@ def plan_power(
     power: float | None = None,
     most: int = 200,
     seed: int | None = None,
+    output: Path | None = None,
+    force: bool = False,
     report: Report | None = None,
 ) -> Power:
     """Find how many trials tell the two settings of params.toml apart.
@@ -185,6 +72,10 @@ def plan_power(
         Trials per arm that are tried.
     seed
         Wins over params.toml.
+    output
+        Where to write the plan, ``.csv``, ``.json``, ``.nc`` or ``.zarr``; None: nowhere.
+    force
+        Replace one that is there.
     report
         Called with `Progress`.
 
@@ -193,33 +84,43 @@ def plan_power(
     VirtlabError
         The model, the settings or the objective cannot be used.
     """
+    from virtlab.simulation.labels import provenance
+
     tell = report or (lambda _progress: None)
+    if output is not None:
+        check_plan(output, force=force)
     params = params.model_copy(update={} if seed is None else {"seed": seed})
     model = load(params.path.parent / params.model)
     objective = read_objective(params, names_of(model))
     design = make_design(params, model.parameters)
     _check(objective, design, params, statistic)
-    arms, outcomes = _arms(model, objective, design, params)
-    of = STATISTICS[statistic]
-    wanted = objective.power if power is None else power
     rng = np.random.default_rng(params.seed)
+    outcomes = _drawn(model, objective, design, params)
+    of = STATISTICS[statistic]
+    arms, shared = _arms(model, objective, design, outcomes, of, rng)
+    wanted = objective.power if power is None else power
 
     def at(trials: int) -> Point:
         return _point(arms, trials, of, alpha, rng)
 
     curve = _curve(at, wanted, most, tell)
     values = of(arms)
-    return Power(
+    found = Power(
         what=_what(objective, statistic),
         settings=(_place(design, outcomes, 0), _place(design, outcomes, 1)),
         effect=values[1] - values[0],
         values=values,
+        shared=shared,
         alpha=alpha,
         wanted=wanted,
         curve=tuple(curve),
         trials=next((point.trials for point in curve if point.power >= wanted), None),
         careful=next((point.trials for point in curve if point.careful >= wanted), None),
+        attrs=provenance(model, params.seed, params.text),
     )
+    if output is not None:
+        write_plan(found, output, force=force)
+    return found
 
 
 def _check(objective: Objective, design: Design, params: Params, statistic: str) -> None:
@@ -238,19 +139,86 @@ def _check(objective: Objective, design: Design, params: Params, statistic: str)
         )
 
 
-def _arms(
-    model: Model, objective: Objective, design: Design, params: Params
-) -> tuple[Floats, Outcomes]:
-    """What is compared in each virtual trial, ``(arm, member, trial)``, and all outcomes."""
+def _drawn(model: Model, objective: Objective, design: Design, params: Params) -> Outcomes:
+    """Virtual trials of both settings, as many of each member."""
     members = model.runtime.members
     size = sum(measurement.size for measurement in model.measurements) * 8
     each = max(2, min(EACH, MOST_BYTES // (size * members)))
     params = params.model_copy(update={"trials": each * members})
-    outcomes = join_outcomes(list(draw_outcomes(model, design, objective, params)))
-    values = outcomes.values[0] if objective.goals else outcomes.met.astype(np.float64)
+    return join_outcomes(list(draw_outcomes(model, design, objective, params)))
+
+
+def _arms(
+    model: Model,
+    objective: Objective,
+    design: Design,
+    outcomes: Outcomes,
+    of: Statistic,
+    rng: np.random.Generator,
+) -> tuple[Floats, float]:
+    """What is compared in each virtual trial, with what all members may miss.
+
+    Returns
+    -------
+    arms
+        Shape ``(arm, member, trial)``.
+    shared
+        Standard deviation of what was added to the difference.
+    """
+    members = model.runtime.members
     order = np.argsort(outcomes.member, axis=1, kind="stable")
-    sorted_ = np.take_along_axis(values, order, axis=1)
-    return sorted_.reshape(2, members, each), outcomes
+
+    def by_member(values: Floats) -> Floats:
+        return np.take_along_axis(values, order, axis=1).reshape(2, members, -1)
+
+    if objective.goals:
+        arms = by_member(outcomes.values[0])
+        moved = arms + _missed(model, objective, design, arms, rng)[0][..., None]
+    else:
+        margins = np.stack([by_member(own) for own in outcomes.margins])
+        graded = [item.margin is not None for item in objective.require]
+        off = np.zeros(margins.shape[:3])
+        off[graded] = _missed(model, objective.margins, design, margins[graded], rng)
+        arms = np.all(margins > 0, axis=0).astype(np.float64)
+        moved = np.all(margins + off[..., None] > 0, axis=0).astype(np.float64)
+    before, after = of(arms), of(moved)
+    return moved, float(((after - before)[1] - (after - before)[0]).std())
+
+
+def _missed(
+    model: Model, objective: Objective, design: Design, arms: Floats, rng: np.random.Generator
+) -> Floats:
+    """Draw what all members may miss at both settings, beyond their disagreement.
+
+    Parameters
+    ----------
+    arms
+        Virtual trials ``(arm, member, trial)``, of several goals with an axis before.
+
+    Returns
+    -------
+    off
+        One for each member, ``(goal, arm, member)``; 0 where nothing tells.
+    """
+    from scipy.special import ndtri
+
+    members, shared = arms.shape[-2], shared_errors(model, objective, design)
+    found = np.zeros((len(objective.goals), 2, members))
+    if shared is None:
+        return found
+    scores = ndtri((np.arange(members) + 0.5) / members)  # evenly spread: there are few members
+    scores /= scores.std()
+    means = arms.mean(axis=-1).reshape(found.shape)
+    for own, missing, off in zip(means, shared.ignorance, found, strict=True):
+        if missing is not None:
+            covariance = missing.covariance(shared.places)
+            of_difference = covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1]
+            known = (own[1] - own[0]).var(ddof=1) * (1 + 1 / members)
+            if of_difference > known:
+                root = np.linalg.cholesky(covariance + 1e-9 * np.trace(covariance) * np.eye(2))
+                drawn = np.stack([rng.permutation(scores), rng.permutation(scores)])
+                off[:] = np.sqrt(1 - known / of_difference) * (root @ drawn)
+    return found
 
 
 def _curve(at: Callable[[int], Point], wanted: float, most: int, tell: Report) -> list[Point]:

@@ -18,7 +18,7 @@ from virtlab.screening.objective import Floats, Objective, names_of, read_object
 from virtlab.screening.outcomes import draw_outcomes, join_outcomes
 from virtlab.screening.replicates import replicates
 from virtlab.screening.result import Screen
-from virtlab.screening.shared import shared_errors
+from virtlab.screening.shared import margin_errors, shared_errors
 from virtlab.screening.suggestion import Asked, suggest
 from virtlab.simulation import Model, load
 
@@ -90,8 +90,12 @@ def screen(
         portions = draw_outcomes(
             model, settings, objective, params, lambda part: tell(Progress("screening", part))
         )
-        members = model.runtime.members
-        return join([find(objective, portion, members=members, best=best) for portion in portions])
+        off = margin_errors(model, objective, settings)
+        members, found = model.runtime.members, []
+        for portion in portions:
+            here, off = off[: len(portion.cost)], off[len(portion.cost) :]
+            found.append(find(objective, portion, members=members, best=best, off=here))
+        return join(found)
 
     findings = found_at(design)
     suggestion = None

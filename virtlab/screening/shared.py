@@ -77,6 +77,26 @@ def shared_errors(model: Model, objective: Objective, design: Design) -> Shared 
     return Shared(ignorance, places)
 
 
+def margin_errors(model: Model, objective: Objective, design: Design) -> Floats:
+    """What all members may miss of the margins by which requirements are met.
+
+    Returns
+    -------
+    deviation
+        Shape ``(setting, requirement)``; 0 where nothing tells, or there is no more or less.
+
+    Raises
+    ------
+    ModelFileError
+        See `shared_errors`.
+    """
+    found = np.zeros((design.size, len(objective.require)))
+    shared = shared_errors(model, objective.margins, design)
+    if shared is not None:
+        found[:, [item.margin is not None for item in objective.require]] = shared.deviation()
+    return found
+
+
 def _paths(missing: Ignorance, places: Floats, count: int, rng: np.random.Generator) -> Floats:
     """Draw whole functions, ``(draw, row)``, given what was measured.
 

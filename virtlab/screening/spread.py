@@ -144,15 +144,44 @@ def probability(
 ) -> tuple[Floats, Floats]:
     """Share of trials that meet all requirements, and its standard error, ``(setting,)``.
 
-    Trials of one member are no independent witnesses, so the error counts members; but it is
-    never smaller than that of as many independent trials, nor zero because all agree.
+    The truth is taken for one more member: the error has what members disagree on beyond the
+    noise of their trials, and that noise; it is never zero because all agree.
     """
     trials = met.shape[1]
     share = met.mean(axis=1)
-    _, shares = _by_member(met.astype(np.float64), member, members)
-    between = shares.var(axis=1, ddof=1) / members
+    count, shares = _by_member(met.astype(np.float64), member, members)
     likely = (met.sum(axis=1) + 1) / (trials + 2)
-    return share, np.sqrt(np.maximum(between, likely * (1 - likely) / trials))
+    noise = likely * (1 - likely)
+    between = shares.var(axis=1, ddof=1) - noise * (1 / count).mean(axis=1)
+    return share, np.sqrt(np.maximum(between, 0) * (1 + 1 / members) + noise / trials)
+
+
+def missed_probability(
+    margins: Floats, off: Floats, member: NDArray[np.integer], members: int
+) -> Floats:
+    """How far the share may be off by what all members miss together, ``(setting,)``.
+
+    Parameters
+    ----------
+    margins
+        By how much each trial meets each requirement, ``(requirement, setting, trial)``: above 0
+        where it does, infinite where there is no more or less.
+    off
+        Standard deviation of the error of each expected margin, ``(setting, requirement)``. What
+        members disagree on is part of it: only what it exceeds that by is counted.
+    """
+    met = margins > 0
+    square = np.zeros(margins.shape[1])
+    for number in np.flatnonzero(off.any(axis=0)):
+        own, others = margins[number], np.delete(met, number, axis=0).all(axis=0)
+        with np.errstate(invalid="ignore"):  # a margin may be infinite: then nothing is told
+            _, means = _by_member(own, member, members)
+            known = means.var(axis=1, ddof=1) * (1 + 1 / members)
+        shift = np.sqrt(np.maximum(off[:, number] ** 2 - known, 0))[:, None]
+        # All trials are moved up and down by one standard deviation of the error.
+        more, less = (others & (own > -shift)).mean(axis=1), (others & (own > shift)).mean(axis=1)
+        square += ((more - less) / 2) ** 2
+    return np.sqrt(square)
 
 
 def _by_member(values: Floats, member: NDArray[np.integer], members: int) -> tuple[Floats, Floats]:
