@@ -71,7 +71,7 @@ def screened(tmp_path, monkeypatch):
         text = (EXAMPLE / "params.toml").read_text() + f"\n[objective]\n{objective}\n"
         (tmp_path / "params.toml").write_text(text)
         monkeypatch.chdir(tmp_path)
-        done = CliRunner().invoke(main, ["screen", "params.toml", "--trials", "20", "-q", "--json"])
+        done = CliRunner().invoke(main, ["screen", "params.toml", "-q", "--json"])
         return json.loads(done.stdout)["ranked"]
 
     return run
