@@ -88,6 +88,23 @@ def test_a_private_model_tells_what_its_file_says(model):
     assert found.to_dict()["held_out_trials"] is None
 
 
+@pytest.mark.parametrize("which", ["constant", "decided by a category", "known at few settings"])
+def test_a_measurement_with_nothing_to_learn_is_judged_all_the_same(kept_model, which):
+    model = kept_model()
+    arrays = model.file.arrays("held_out.safetensors")
+    if which == "known at few settings":
+        arrays["seen/0"] = np.arange(200)[:, None] < 12
+    else:
+        steel = arrays["parameter/1"][arrays["setting"]]
+        arrays["real/0"] = np.float32(steel if which != "constant" else steel * 0 + 5)[:, None]
+    model.file.arrays = lambda _name: arrays
+    found = evaluate(model, baselines=["nearest settings"])
+    useful = {each.measurement for each in found.comparison.usefulness}
+    assert ("light" in useful) == (which == "decided by a category")
+    assert "clicks" in useful
+    assert found.lines()
+
+
 def test_kept_trials_that_do_not_fit_are_refused(kept_model):
     model = kept_model()
     arrays = model.file.arrays("held_out.safetensors")

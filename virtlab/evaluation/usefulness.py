@@ -72,10 +72,24 @@ def find_usefulness(
     if material is None or len(case.matched.conditions) < FEWEST_SETTINGS:
         return []
     rng = np.random.default_rng(seed)
-    numeric = [m for m in measurements if m.kind != "categorical"][:MOST_MEASUREMENTS]
+    trials = material.trials
+    numeric = [
+        m
+        for m in measurements
+        if m.kind != "categorical"
+        and _varies(trials.real[m.name], trials.setting)
+        and _varies(compared[m.name].real, case.matched.setting)
+    ][:MOST_MEASUREMENTS]
     settings = np.arange(len(case.matched.conditions))
     drawn = _some_draws(case, settings, [m.name for m in numeric])
     return [_of_one(case, material, m, compared[m.name], drawn[m.name], rng) for m in numeric]
+
+
+def _varies(real: Array, setting: Indices) -> bool:
+    """Whether there is something to learn: values at enough settings, and not always the same."""
+    values = row_means(real)
+    known = ~np.isnan(values)
+    return len(np.unique(setting[known])) >= FEWEST_SETTINGS and bool(np.ptp(values[known]))
 
 
 def _some_draws(case: Case, settings: Indices, names: Sequence[str]) -> dict[str, Array]:
@@ -173,6 +187,7 @@ def _told(
     sums = np.stack([np.where(tested, squares[key], 0) for key in names], axis=1)
     sums = np.concatenate([sums, sums[:, :1] - sums[:, 2:]], axis=1)
     real, virtual, both, gain = estimate_means(sums, tested.astype(float), setting, rng)
+    scale = _root(real).value + _root(both).value or 1.0
     curve = [float(np.nanmean(squares[f"real {share}"])) for share in FRACTIONS]
     return Usefulness(
         measurement=name,
@@ -181,7 +196,7 @@ def _told(
         both=_root(both),
         help=Estimate(
             _root(real).value - _root(both).value,
-            *(end / (_root(real).value + _root(both).value) for end in (gain.low, gain.high)),
+            *(end / scale for end in (gain.low, gain.high)),
         ),
         settings=settings,
         worth=_worth(virtual.value, curve, settings),
@@ -191,7 +206,7 @@ def _told(
 def _worth(error: float, curve: Sequence[float], settings: int) -> int | None:
     """Settings at which the learning curve passes an error, by its logarithms."""
     falling = np.minimum.accumulate(curve)
-    if not falling[-1] <= error <= falling[0] or falling[0] == falling[-1]:
+    if not 0 < falling[-1] <= error <= falling[0] or falling[0] == falling[-1]:
         return None
     at = np.interp(-np.log(error), -np.log(falling), np.log(np.array(FRACTIONS) * settings))
     return round(float(np.exp(at)))

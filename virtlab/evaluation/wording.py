@@ -190,6 +190,8 @@ def _of_usefulness(found: Usefulness) -> str:
     gain = found.help
     if gain.low > 0:
         told = f"lower its error on real ones by {gain.value / found.real.value:.0%}"
+    elif gain.high < 0 and not found.real.value > 0:
+        told = "raise its error on real ones, which were told without any"
     elif gain.high < 0:
         told = f"raise its error on real ones by {-gain.value / found.real.value:.0%}"
     else:
