@@ -1,6 +1,8 @@
 """``virtlab init`` on the examples' lab files."""
 
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -34,13 +36,29 @@ def test_starter_reads_the_same_trials_as_the_examples_own(example):
     assert set(map(str, wanted.data_vars)) == set(map(str, found.data_vars))
 
 
+def test_a_disk_that_is_full_leaves_nothing_behind(example):
+    _, files, folder = example
+    script = (
+        "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100)); "
+        "from virtlab.cli import main; main(['init', *sys.argv[1:], '-o', 'starter.toml'])"
+    )
+    command = [sys.executable, "-c", script, *files]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("error: starter.toml: cannot be written: ")
+    assert not (folder / "starter.toml").exists()
+
+
 def test_never_overwrites(example):
     _, files, folder = example
     output = folder / "experiment.toml"
     output.write_text("mine\n")
     result = init(files, output)
     assert result.exit_code == 1
-    assert result.stderr.startswith(f"error: {output} exists and is left as it is")
+    assert result.stderr.splitlines()[-1].startswith(
+        f"error: {output} exists and is left as it is"
+    )
     assert output.read_text() == "mine\n"
 
 

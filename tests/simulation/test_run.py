@@ -95,7 +95,8 @@ def test_plan_takes_the_same_arguments(params, tmp_path):
 def test_more_than_the_disk_holds_is_refused_before_anything_is_made(params, tmp_path, suffix):
     path = tmp_path / f"v.{suffix}"
     said = (
-        r"6 settings x 1,000,000,000 trials need about .* GB, more than the disk holds \(.* GB free"
+        r"6 settings x 1,000,000,000 trials need about [\d.]+ (GB|TB), more than the disk holds "
+        r"with 16.8 MB to spare \([\d.]+ (MB|GB|TB) free"
     )
     with pytest.raises(OutputError, match=said):
         simulate_to_file(params(trials=10**9), output=path)

@@ -26,6 +26,8 @@ def init(files: tuple[Path, ...], output: Path) -> None:
     """
     from virtlab.storage.starter import write_starter
 
+    if len(files) > 1:
+        say(f"looking into {len(files)} files")
     write_starter(list(files), output)
     say("read it, correct it, then: virtlab train " + str(output))
     click.echo(output)

@@ -12,6 +12,7 @@ from virtlab.design import Design
 from virtlab.errors import OutputError
 from virtlab.simulation.drawing import Drawer
 from virtlab.simulation.model import Model
+from virtlab.storage.inspection import bytes_text
 from virtlab.storage.output import compressed
 from virtlab.storage.template import Template
 
@@ -78,9 +79,9 @@ def check_room(plan: Plan) -> None:
     if plan.free_bytes is not None and plan.file_bytes + SPARE > plan.free_bytes:
         raise OutputError(
             f"{plan.output}: {plan.settings:,} settings x {plan.trials:,} trials need about "
-            f"{plan.file_bytes / 1e9:.3g} GB, more than the disk holds "
-            f"({plan.free_bytes / 1e9:.3g} GB free); ask for fewer settings or trials, or write "
-            "to another disk with -o"
+            f"{bytes_text(plan.file_bytes)}, more than the disk holds with {bytes_text(SPARE)} to "
+            f"spare ({bytes_text(plan.free_bytes)} free); ask for fewer settings or trials, or "
+            "write to another disk with -o"
         )
 
 
