@@ -84,6 +84,16 @@ def test_a_model_that_is_merely_wrong_remembers_nothing(lab, distortion):
     assert judged(lab.KnownModel(**distortion), lab.training, lab.new).verdict == NOTHING
 
 
+def test_new_trials_of_a_lab_that_has_changed_accuse_nobody(lab):
+    changed = lab.new.copy(deep=True)
+    for name in ("light", "trace"):
+        changed[name] = changed[name] + 4.0
+        changed[name].attrs = lab.new[name].attrs
+    found = judged(lab.KnownModel(), lab.training, changed)
+    assert found.nearness.value > 0.8
+    assert found.verdict == NOTHING
+
+
 def test_exact_copies_are_caught(lab):
     found = judged(replaying(lab, 0), lab.training, lab.new)
     assert found.verdict == MEMORISES

@@ -61,6 +61,8 @@ class Audit:
     nearness
         Share of virtual trials that are nearer to a training trial than to a new one, or than
         held-out draws are; 0.5 if nothing is remembered.
+    usual_nearness
+        The same share of draws of a Gaussian process fitted to the same trials, beside new ones.
     advantage
         Of the attack that guesses who was trained on: true less false positive rate; 0 if
         nothing is remembered, 1 if it is always right.
@@ -80,6 +82,7 @@ class Audit:
     pairs: int
     copies: Estimate | None = None
     nearness: Estimate | None = None
+    usual_nearness: Estimate | None = None
     advantage: Estimate | None = None
     usual: Estimate | None = None
     excess: Estimate | None = None
@@ -164,7 +167,9 @@ def _judge(found: Memory, control: str) -> Audit:
     assert usual is not None
     assert excess is not None
     than = "than to a new one" if control == "new trials" else "than held-out draws are"
-    near = nearness.low > 0.5 and nearness.value >= TRACE_NEARNESS
+    fitted = found.usual_nearness
+    near = nearness.low > max(0.5, fitted.high if fitted else 0.5)
+    near = near and nearness.value >= TRACE_NEARNESS
     guessed = advantage.low > 0 and advantage.value >= TRACE_ADVANTAGE and excess.low > 0
     signs = []
     if copies.low > 0:
@@ -174,6 +179,7 @@ def _judge(found: Memory, control: str) -> Audit:
     if near:
         signs.append(
             f"{nearness.value:.0%} of virtual trials are nearer to a training trial {than}"
+            + (f" ({fitted.value:.0%} with a Gaussian process)" if fitted else "")
         )
     if guessed:
         signs.append(
@@ -200,6 +206,7 @@ def _judge(found: Memory, control: str) -> Audit:
         found.pairs,
         copies,
         nearness,
+        fitted,
         advantage,
         usual,
         excess,

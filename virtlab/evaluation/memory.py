@@ -39,6 +39,7 @@ class Memory:
     settings: int
     copies: Estimate | None = None
     nearness: Estimate | None = None
+    usual_nearness: Estimate | None = None
     advantage: Estimate | None = None
     usual: Estimate | None = None
     excess: Estimate | None = None
@@ -69,20 +70,19 @@ def beside_new(model: Model, training: Matched, new: Matched, fewest: tuple[int,
         for i, (side, chosen) in enumerate(zip(sides, rows, strict=True))
     ]
     real = [side.values[chosen] / unit for side, chosen in zip(sides, rows, strict=True)]
-    records = np.concatenate([found.records for found in looked])
-    flat = records.reshape(-1, records.shape[2])
+    flat = _records(looked)
     nearness, away = _nearness(flat / unit, real[0], real[1], setting[0], rng)
     single = _once(_as_bytes(sides[0].values))
-    equal = np.isin(_as_bytes(flat), single).reshape(len(records), -1).mean(axis=1)
+    equal = np.isin(_as_bytes(flat), single).reshape(2 * pairs, -1).mean(axis=1)
     alike = np.isin(_as_bytes(sides[1].values[rows[1]]), single).astype(np.float64)
     halves = [_halves(each, rng) for each in setting]
     guessed = guess([found.clues for found in looked], halves)
     fitted = draw_by_whole(training, (training, new), model.measurements, draws, rng)
-    clues = [
-        _look(source, side, chosen, unit).clues
+    fits = [
+        _look(source, side, chosen, unit)
         for source, side, chosen in zip(fitted, sides, rows, strict=True)
     ]
-    usual = guess(clues, halves)
+    usual = guess([found.clues for found in fits], halves)
     # Two sides have settings of their own: the same number means another one.
     both = np.concatenate([setting[0], setting[1] + setting[0].max() + 1])
     return Memory(
@@ -90,6 +90,8 @@ def beside_new(model: Model, training: Matched, new: Matched, fewest: tuple[int,
         settings,
         copies=_difference(equal, both, alike, setting[1], rng),
         nearness=nearness,
+        # New trials of a lab that has changed lie farther from any fit to the old ones.
+        usual_nearness=_nearness(_records(fits) / unit, real[0], real[1], setting[0], rng)[0],
         advantage=_difference(guessed[0], setting[0], guessed[1], setting[1], rng),
         usual=_difference(usual[0], setting[0], usual[1], setting[1], rng),
         excess=_difference(
@@ -263,6 +265,12 @@ class _Looked:
 
     records: Array
     clues: Array
+
+
+def _records(looked: list[_Looked]) -> Array:
+    """The virtual trials of both sides, ``(record, value)``."""
+    records = np.concatenate([found.records for found in looked])
+    return records.reshape(-1, records.shape[2])
 
 
 def _look(source: Any, side: _Side, rows: Indices, unit: Array) -> _Looked:

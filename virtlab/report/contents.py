@@ -247,6 +247,7 @@ def _audit(found: Audit | None) -> list[tuple[str, str]]:
     rows = [("verdict", found.words.removeprefix("memorisation: "))]
     told = {
         f"virtual trials nearer to a training trial, beside {found.control}": found.nearness,
+        "the same of draws of a Gaussian process fitted to these trials": found.usual_nearness,
         "advantage of guessing who was trained on": found.advantage,
         "the same of a Gaussian process fitted to these trials": found.usual,
         f"exact copies, above those among {found.control}": found.copies,
