@@ -56,9 +56,7 @@ def test_never_overwrites(example):
     output.write_text("mine\n")
     result = init(files, output)
     assert result.exit_code == 1
-    assert result.stderr.splitlines()[-1].startswith(
-        f"error: {output} exists and is left as it is"
-    )
+    assert result.stderr.splitlines()[-1].startswith(f"error: {output} exists and is left as it is")
     assert output.read_text() == "mine\n"
 
 

@@ -1,12 +1,14 @@
 """The audit catches models that repeat their training trials, and no others."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from virtlab.errors import ModelFileError
-from virtlab.evaluation.audit import MEMORISES, NOTHING, UNKNOWN, audit, examine
+from virtlab.evaluation import evaluate
+from virtlab.evaluation.audit import MEMORISES, NOTHING, SOME, UNKNOWN, audit, examine
 from virtlab.evaluation.heldout import HeldOut, read_held_out
 from virtlab.evaluation.matching import match_trials
 from virtlab.trials import SETTING, TRIAL
@@ -115,6 +117,16 @@ def test_copies_of_a_single_number_are_caught_by_the_attack(lab):
     found = judged(replaying(lab, 0.01, ["light"]), lab.training, lab.new)
     assert found.verdict == MEMORISES
     assert found.advantage.low > 0.4
+
+
+def test_a_trace_of_memory_is_no_accusation(lab):
+    found = judged(replaying(lab, 0.3, ["light"]), lab.training, lab.new)
+    assert found.verdict == SOME
+    assert "it matters where the trials must stay secret" in found.words
+    told = replace(evaluate(lab.KnownModel()), audit=found).verdict
+    assert told[0] != found.words == told[-1]
+    memory = replace(found, verdict=MEMORISES)
+    assert replace(evaluate(lab.KnownModel()), audit=memory).verdict[0] == found.words
 
 
 def test_values_that_recur_in_real_trials_are_no_copies(lab):

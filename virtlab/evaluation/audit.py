@@ -40,6 +40,9 @@ NOTHING, SOME, MEMORISES, UNKNOWN = (
     "cannot be told",
 )
 
+# Measured: tests/benchmarks/memorisation.py.
+SOUND = "sound fits to few trials do so, too: it matters where the trials must stay secret"
+
 
 @dataclass(frozen=True)
 class Audit:
@@ -198,6 +201,8 @@ def _judge(found: Memory, control: str) -> Audit:
         f"{_interval(advantage)}, {usual.value:.2f} with a Gaussian process; {nearness.value:.0%} "
         "nearer to training)"
     )
+    if verdict == SOME:
+        words += f"; {SOUND}"
     words = f"memorisation: {verdict}{': ' if signs else ' in '}{words}"
     return Audit(
         verdict,

@@ -79,8 +79,10 @@ class Evaluation:
     def verdict(self) -> list[str]:
         """The verdict in full, a sentence each; the bad first."""
         said = in_words(self.manifest, self.comparison)
-        if self.audit is not None and self.audit.verdict in (SOME, MEMORISES):
+        if self.audit is not None and self.audit.verdict == MEMORISES:
             said.insert(0, self.audit.words)
+        if self.audit is not None and self.audit.verdict == SOME:
+            said.append(self.audit.words)
         if self.drawn_from is not None and self.comparison is not None:
             said.append(
                 f"judged on {self.comparison.trials:,} trials drawn at random from "
