@@ -265,7 +265,7 @@ def test_sigterm_is_as_polite_as_ctrl_c():
     result = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=False
     )
-    assert (result.returncode, result.stderr.strip()) == (130, "error: interrupted")
+    assert (result.returncode, result.stderr.strip()) == (143, "error: terminated")
 
 
 @pytest.mark.parametrize("locale", ["C", "C.UTF-8"])

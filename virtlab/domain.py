@@ -32,6 +32,7 @@ NEVER_RUN = 2 * EDGE  # least distance of what no training setting says anything
 HALFWAY = (1 + EDGE) / 2
 FAINT = 0.05  # weight of a feature that does not matter: far beyond the data, it still does
 SAME = 1e-5  # conditions that differ by less are of one setting
+SIGHT = 20  # standard deviations of a feature beyond its training values that networks see
 MOST_REFERENCES = 20_000
 _TABLE = 2_000_000  # distances held in memory at once
 
@@ -66,6 +67,15 @@ class Domain:
         if self.reach == 0:  # one setting alone
             return np.maximum(np.where(nearest > 0, NEVER_RUN, 0.0), never)
         return np.maximum(nearest / self.reach, never)
+
+    def in_sight(self, conditions: Floats) -> Floats:
+        """Conditions as networks see them: much farther out their arithmetic would overflow."""
+        low, high = self._sight
+        return np.clip(conditions, low, high)
+
+    @cached_property
+    def _sight(self) -> tuple[Floats, Floats]:
+        return self.reference.min(axis=0) - SIGHT, self.reference.max(axis=0) + SIGHT
 
     def _never_varied(self, conditions: Floats) -> Distances:
         """`NEVER_RUN` where a feature that was the same in all training differs, else 0."""

@@ -1,13 +1,16 @@
 """How fast `virtlab simulate` is from latents to file, beside what limits it in the same run.
 
-    python tests/benchmarks/throughput.py OUT MODEL … [--values 1e7 …]
+    python tests/benchmarks/throughput.py OUT MODEL … [--values 1e7 …] [--workers 1 2]
 
 Each model is simulated at its middle setting and nine around it, as NetCDF and as Zarr, in
 processes of their own. Beside values per second (of the clock, and of a core that was busy: other
 work on the machine counts in the first alone) and peak memory stand two limits, measured just
 before: multiply-adds of the generator's trial part over the rate of a single-precision matrix
 product on all cores, and the rate at which a file of incompressible bytes reaches the disk. The
-share is of the nearer one. The last lines say where the time of one thread goes.
+share is of the nearer one. With `--workers`, Zarr is also written by so many processes: beside
+their seconds stand those of a run of one trial per setting, which are start and end, and how many
+times as fast it is as the first number of workers, with them and without. The last lines say where
+the time of one thread goes, and how much of it are Gaussian numbers: none draws without them.
 """
 
 from __future__ import annotations
@@ -43,10 +46,11 @@ start = time.perf_counter()
 try: main(["simulate", *sys.argv[1:], "-q", "--force"])
 except SystemExit as done: assert not done.code, done.code
 seconds = time.perf_counter() - start
-used = resource.getrusage(resource.RUSAGE_SELF)
+who = resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN
+busy = sum(used.ru_utime + used.ru_stime for used in map(resource.getrusage, who))
 status = open("/proc/self/status").read()  # ru_maxrss is the parent's, where that was larger
 peak = int(status.split("VmHWM:")[1].split()[0])
-print(seconds, used.ru_utime + used.ru_stime, peak / 1e3)
+print(seconds, busy, peak / 1e3)
 """
 
 
@@ -117,10 +121,10 @@ def middle(model: Model) -> dict[str, float | str]:
     }
 
 
-def measure(folder: Path, suffix: str) -> tuple[float, float, float, int]:
+def measure(folder: Path, suffix: str, *more: str) -> tuple[float, float, float, int]:
     """Simulate in a new process: seconds, seconds of cores, peak MB, bytes of the file."""
     path = folder / f"v.{suffix}"
-    command = [sys.executable, "-c", RUN, str(folder / "params.toml"), "-o", str(path)]
+    command = [sys.executable, "-c", RUN, str(folder / "params.toml"), "-o", str(path), *more]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     seconds, busy, peak = map(float, done.stdout.splitlines()[-1].split())
     files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
@@ -129,17 +133,35 @@ def measure(folder: Path, suffix: str) -> tuple[float, float, float, int]:
     return seconds, busy, peak, size
 
 
+def share_out(folder: Path, workers: list[int]) -> None:
+    """Print what several processes take, with start and end and without."""
+    first: tuple[float, float] | None = None
+    for count in workers:
+        asked = ("--workers", str(count))
+        idle = measure(folder, "zarr", *asked, "--trials", "1")[0]
+        seconds, busy, _, _ = measure(folder, "zarr", *asked)
+        first = first or (seconds, seconds - idle)
+        print(
+            f"    workers {count}: {seconds:.1f} s, {busy / seconds:.2f} cores busy, start and end "
+            f"{idle:.1f} s; {first[0] / seconds:.2f} times as fast, "
+            f"{first[1] / (seconds - idle):.2f} without start and end",
+            flush=True,
+        )
+
+
 def profile(model: Model) -> None:
     """Print where one thread's time goes."""
     design = design_from({name: [value] for name, value in middle(model).items()}, model.parameters)
     drawer, trials = Drawer(model, design, seed=0), range(model.runtime.rows)
     drawer.draw(range(1), trials)
-    watch = cProfile.Profile()
+    watch = cProfile.Profile(time.thread_time)
     watch.runcall(drawer.draw, range(1), trials)
     found = pstats.Stats(watch).stats  # type: ignore[attr-defined]
     total = sum(row[2] for row in found.values())
-    for (_, _, name), row in sorted(found.items(), key=lambda item: -item[1][2])[:5]:
+    for (_, _, name), row in sorted(found.items(), key=lambda item: -item[1][2])[:9]:
         print(f"    {row[2] / total:4.0%}  {name}")
+    inside = {name: row[3] / total for (_, _, name), row in found.items()}
+    print(f"    {inside['normal']:4.0%}  in all, Gaussian numbers")
 
 
 def main() -> None:
@@ -148,6 +170,7 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("models", type=Path, nargs="+")
     parser.add_argument("--values", type=float, nargs="*", default=[1e7])
+    parser.add_argument("--workers", type=int, nargs="*", default=[])
     asked = parser.parse_args()
     asked.out.mkdir(parents=True, exist_ok=True)
     print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
@@ -170,6 +193,7 @@ def main() -> None:
                     f"{disk / 1e6:5.0f} {rate / min(product, disk):6.1%} {peak:4.0f}",
                     flush=True,
                 )
+            share_out(asked.out, asked.workers)
         profile(model)
 
 

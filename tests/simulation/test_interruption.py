@@ -157,6 +157,23 @@ def test_ctrl_c_leaves_only_what_was_asked_for(job, tmp_path, resume, left):
     assert not list(tmp_path.rglob("*.partial-*"))
 
 
+def test_sigterm_leaves_nothing_half_written_and_143(job, tmp_path):
+    options = ["params.toml", "-q", "-o", "v.nc", "--trials", "1000000"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "virtlab", "simulate", *options],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while not list(tmp_path.glob(".v.nc.partial-*")):
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate()
+    assert (process.returncode, said.strip()) == (143, "error: terminated")
+    assert names(tmp_path) == ["params.toml"]
+
+
 def test_two_runs_never_write_to_one_store(job, tmp_path):
     process = start(tmp_path, "v.zarr", "resume", 1)
     process.stdout.readline()

@@ -56,6 +56,21 @@ def test_beyond_declared_bounds_is_an_error_without_strict_too(tiny):
         tiny.simulate({"power": [5, 21], "material": "glass"}, trials=2)
 
 
+def test_absurdly_far_outside_values_are_numbers_still(altered):
+    def unbounded(manifest):
+        manifest["parameters"][0]["bounds"] = None
+
+    model = altered(unbounded)
+    found = model.simulate({"power": [1e6, 1e90], "material": ["glass", "steel"]}, trials=200)
+    assert set(found.domain.values.ravel()) == {"outside"}
+    for name, values in found.data_vars.items():
+        assert values.dtype.kind != "f" or np.isfinite(values).all(), name
+    far = model.domain.in_sight(np.full((1, model.runtime.features), 1e30, np.float32))
+    assert np.isfinite(model.runtime.setting_part(far).numbers).all()
+    seen = model.domain.reference
+    np.testing.assert_array_equal(model.domain.in_sight(seen), seen)
+
+
 def test_the_model_file_says_what_each_feature_counts(tiny):
     weights = dict(zip(tiny.manifest["features"]["labels"], tiny.domain.weights, strict=True))
     assert weights["power"] == 1

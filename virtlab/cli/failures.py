@@ -11,7 +11,11 @@ import click
 from virtlab.cli.output import plain, wants_color
 from virtlab.errors import VirtlabError
 
-INTERRUPTED = 130
+INTERRUPTED, TERMINATED = 130, 143  # 128 and the signal's number
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM: what cleans up after Ctrl-C cleans up after it, too."""
 
 
 def fail(error: Exception, *, debug: bool) -> int:
@@ -48,6 +52,8 @@ def _explain(error: Exception) -> tuple[str, str, int]:
             return "error", error.format_message() + hint, error.exit_code
         case click.ClickException():
             return "error", error.format_message(), error.exit_code
+        case click.Abort(__cause__=Terminated()):
+            return "error", "terminated", TERMINATED
         case click.Abort():
             return "error", "interrupted", INTERRUPTED
         case MemoryError():

@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from virtlab.cli.failures import fail
+from virtlab.cli.failures import Terminated, fail
 from virtlab.cli.output import wants_color
 
 
@@ -84,7 +84,7 @@ class Commands(click.Group):
         if not standalone_mode:
             return super().main(arguments, prog_name, complete_var, False, **extra)
         with contextlib.suppress(ValueError):  # not in the main thread
-            signal.signal(signal.SIGTERM, _interrupt)  # batch systems: as polite as Ctrl-C
+            signal.signal(signal.SIGTERM, _terminate)  # batch systems: as polite as Ctrl-C
         try:
             code = super().main(arguments, prog_name, complete_var, False, **extra)
             sys.stdout.flush()
@@ -93,8 +93,8 @@ class Commands(click.Group):
         sys.exit(code if isinstance(code, int) else 0)
 
 
-def _interrupt(*_: object) -> None:
-    raise KeyboardInterrupt
+def _terminate(*_: object) -> None:
+    raise Terminated
 
 
 def _open_closed_streams() -> None:

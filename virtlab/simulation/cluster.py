@@ -163,7 +163,8 @@ def connected(workers: int | None, cluster: str | None) -> Iterator[Client]:
     with contextlib.ExitStack() as stack:
         try:
             if cluster is None:
-                own = LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=":0")
+                # No dashboard: it is half of what the start takes, and nobody is told where it is.
+                own = LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None)
                 client = stack.enter_context(Client(stack.enter_context(own)))
             else:
                 client = stack.enter_context(Client(cluster, timeout=TIMEOUT))

@@ -88,7 +88,8 @@ class Drawer:
             name: values[settings.start : settings.stop]
             for name, values in self._design.settings.items()
         }
-        keys, conditions = setting_keys(chosen), self._model.conditions(chosen)
+        keys = setting_keys(chosen)
+        conditions = self._model.domain.in_sight(self._model.conditions(chosen))
         count = len(trials)
         found: dict[str, NDArray[Any]] = {
             column.measurement.name: np.empty(

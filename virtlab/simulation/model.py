@@ -20,6 +20,7 @@ from virtlab.errors import ConfigError, ModelFileError
 from virtlab.modelfile import GENERATOR, REFERENCE, ModelFile, read_model
 from virtlab.runtime import Runtime
 from virtlab.scaling import Column, column_from_dict
+from virtlab.simulation.manifest import faults_of
 from virtlab.simulation.remarks import remarks
 from virtlab.trials import Measurement
 
@@ -38,6 +39,9 @@ class Model:
     def __init__(self, file: ModelFile) -> None:
         self.file = file
         self.manifest: Mapping[str, Any] = file.manifest
+        faults = faults_of(self.manifest)
+        if faults:
+            raise ModelFileError(f"{file.path}: its manifest.json: {faults}; train again")
         try:
             self.parameters = tuple(_parameter(p) for p in self.manifest["parameters"])
             self.columns: tuple[Column, ...] = tuple(
@@ -63,9 +67,21 @@ class Model:
         """The generator, ready to run."""
         generator = self.file.member(GENERATOR)
         try:
-            return Runtime(generator)
+            found = Runtime(generator)
         except ModelFileError as error:
             raise ModelFileError(f"{self.file.path}: {error}") from error
+        makes = found.features, found.values, found.levels
+        listed = (
+            len(self.manifest["features"]["labels"]),
+            sum(column.values for column in self.columns),
+            sum(column.levels for column in self.columns),
+        )
+        if makes != listed:
+            raise ModelFileError(
+                f"{self.file.path}: its generator has {makes} features, values and levels, its "
+                f"manifest.json {listed}; train again"
+            )
+        return found
 
     @cached_property
     def domain(self) -> Domain:
