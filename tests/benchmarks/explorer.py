@@ -39,7 +39,7 @@ MOVE = """
     const status = model('status').text
     if (first === null && model('params').text !== before) { await frame()
       first = performance.now() - start }
-    if (first !== null && status.includes(', in ')) { await frame()
+    if (first !== null && !status.startsWith('The first')) { await frame()
       return [first, performance.now() - start, status] }
     if (performance.now() - start > 20000) { return null }
   }

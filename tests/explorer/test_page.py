@@ -67,6 +67,27 @@ def test_a_slider_moved_by_keyboard_changes_the_picture_and_back(explorer, tab):
     assert not tab.complaints
 
 
+def test_tab_reaches_every_control_and_enter_works_them(explorer, tab):
+    tab.open(explorer.address)
+    tab.wait(f"{HANDLE % 'A_slider_0'}.ariaLabel")
+    focused = """(() => {
+      let found = document.activeElement
+      while (found?.shadowRoot?.activeElement) found = found.shadowRoot.activeElement
+      return found.ariaLabel || found.textContent.trim() || found.tagName
+    })()"""
+    seen = []
+    for _ in range(16):
+        tab.press("Tab")
+        seen.append(tab.evaluate(focused))
+        if seen[-1] == "compare with a second setting":
+            tab.press("Enter")
+            tab.wait("document.body.classList.contains('two')")
+    controls = ["fixed axes", "fitted axes", "A: power (W)", "B: power (W)", "copy as params.toml"]
+    assert all(control in seen for control in controls), seen
+    assert any("params.toml" in name and name not in controls for name in seen)  # what is copied
+    assert not tab.complaints
+
+
 def test_all_requests_stay_with_this_server(explorer, tab):
     tab.open(explorer.address)
     change(tab, "A_slider_0", 2)

@@ -277,9 +277,9 @@ class Page:
         self._params.text = params_of(self._sampler, [draws.setting for draws in shown])
 
     def _told(self, shown: Sequence[Draws]) -> str:
-        """How many trials are shown, and how long they took."""
-        took, count = max(draws.seconds for draws in shown), min(draws.trials for draws in shown)
+        """How many trials are shown; the same words for most settings cost the browser nothing."""
+        count = min(draws.trials for draws in shown)
         each = " at each setting" if len(shown) > 1 else ""
         if count < self._sampler.trials:
             return f"The first {count:,} of {self._sampler.trials:,} virtual trials{each} …"
-        return f"{count:,} virtual trials{each}, in {1000 * took:.0f} ms."
+        return f"{count:,} virtual trials{each}."

@@ -110,8 +110,8 @@ class Distribution:
     """Histograms of a scalar or a count, and how much of the spread is noise."""
 
     legend = (
-        "Noise: standard deviation between trials. Ignorance, the full part of the bar: "
-        "between members of the ensemble; only new data lessen it. "
+        "Noise: standard deviation between trials; ignorance, the full part of the bar: "
+        "between members of the ensemble, which only new data lessen. "
     )
 
     def __init__(self, measurement: Measurement, reach: Reach, paint: Paint) -> None:
@@ -164,7 +164,7 @@ class Distribution:
             if draws is not None and values is not None:
                 low, middle, high = np.quantile(values, BAND)
                 text = f"median {middle:.3g}, 90 % from {low:.3g} to {high:.3g}"
-                lines.append(told(name, f"{text}, mean {values.mean():.3g}", role))
+                lines.append(told(name, text, role))
                 lines.append(spread_of(values, draws, role))
         first, second = found
         if first is not None and second is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -51,8 +50,6 @@ class Draws:
         How many there are.
     domain, distance
         ``inside``, ``edge`` or ``outside``, and how far from the data.
-    seconds
-        What it took.
     """
 
     setting: Setting
@@ -62,7 +59,6 @@ class Draws:
     members: int
     domain: str
     distance: float
-    seconds: float
 
 
 @dataclass(frozen=True)
@@ -97,15 +93,16 @@ class Sampler:
 
     @property
     def portions(self) -> list[int]:
-        """How many trials to show one after the other, whole calls of the generator.
+        """How many trials to show one after the other: whole calls of the generator, then all.
 
         Most models draw a thousand trials at once; of wide signals and images, some dozen first.
         """
         call, values = self.model.runtime.call, self.model.runtime.values
-        found = [call * max(1, FIRST_VALUES // (call * max(1, values)))]
-        while found[-1] < self.trials:
-            found.append(found[-1] * GROWTH)
-        return found
+        count, found = call * max(1, FIRST_VALUES // (call * max(1, values))), []
+        while 2 * count < self.trials:
+            found.append(count)
+            count *= GROWTH
+        return [*found, self.trials]
 
     def draw(self, setting: Setting, count: int | None = None, known: Draws | None = None) -> Draws:
         """Draw the first `count` trials of a setting, or all.
@@ -122,7 +119,6 @@ class Sampler:
         DomainError
             It is so far from the data that the model has no numbers for it.
         """
-        start = time.perf_counter()
         model = self.model
         design = design_from(setting, model.parameters)
         first = 0 if known is None else known.trials
@@ -137,9 +133,9 @@ class Sampler:
         for name, values in measurements.items():
             if values.dtype.kind == "f" and not np.isfinite(values).all():
                 raise DomainError(f"{name} is no finite number so far from the data")
-        seconds, member = 0.0, found[MEMBER][0]
+        member = found[MEMBER][0]
         if known is not None:
-            seconds, member = known.seconds, np.concatenate([known.member, member])
+            member = np.concatenate([known.member, member])
             measurements = {
                 name: np.concatenate([known.measurements[name], values])
                 for name, values in measurements.items()
@@ -153,7 +149,6 @@ class Sampler:
             members=model.runtime.members,
             domain=str(verdicts(distance)[0]),
             distance=float(distance[0]),
-            seconds=seconds + time.perf_counter() - start,
         )
 
     @cached_property

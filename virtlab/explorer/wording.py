@@ -43,20 +43,21 @@ def fault_of(name: str, text: str) -> str:
 
 
 def spread_of(values: NDArray[Any], draws: Draws, role: str) -> str:
-    """Noise and ignorance of a scalar apart, in words and as a bar of their variances, as HTML.
+    """Mean of a scalar, noise and ignorance apart, and a bar of their variances, as HTML.
 
-    Nothing where the members drew too few trials to be told apart.
+    The mean alone where members drew too few trials to be told apart, or are alike.
     """
+    mean = f"mean {values.mean():.3g}"
     if draws.members < 2 or draws.trials < 2 * draws.members:
-        return ""
+        return f"<div>{mean}</div>"
     found = expect(values[None].astype(float), draws.member[None], draws.members)
     noise, own, most = (float(x[0]) for x in (found.noise, found.ignorance, found.ignorance_high))
     if not most and not noise:
-        return ""
+        return f"<div>{mean}</div>"
     share = own**2 / (own**2 + noise**2) if own else 0.0
     return (
         f'<div class="spread {role}"><span class="bar"><i style="width: {share:.1%}"></i></span>'
-        f"noise {noise:.2g}, ignorance {html.escape(told_ignorance(own, most))}</div>"
+        f"{mean}, noise {noise:.2g}, ignorance {html.escape(told_ignorance(own, most))}</div>"
     )
 
 
