@@ -64,7 +64,8 @@ def finished(trials: xr.Dataset, paths: list[Path], report: Told | None) -> xr.D
     """Note the files in the trials' attrs, and tell that all is read."""
     trials.attrs["files"] = [path.name for path in paths]
     if report is not None:
-        report(f"read {trials.sizes[TRIAL]:,} trials from {len(paths)} files", 1.0)
+        files = f"{len(paths)} file{'s' * (len(paths) > 1)}"
+        report(f"read {trials.sizes[TRIAL]:,} trials from {files}", 1.0)
     return trials
 
 

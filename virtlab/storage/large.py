@@ -136,7 +136,8 @@ def _looked_through(
     drawn = sample.dataset()
     check_trials(drawn, experiment, str(paths[0]))
     if report is not None:
-        report(f"read {count:,} trials from {len(paths)} files, part by part", 1.0)
+        files = f"{len(paths)} file{'s' * (len(paths) > 1)}"
+        report(f"read {count:,} trials from {files}, part by part", 1.0)
     return LargeTrials(experiment, paths, memory, drawn, count, digest.hexdigest(), keep, left_out)
 
 
