@@ -189,7 +189,7 @@ def test_a_file_cut_short_anywhere_is_told_in_words(model):
 
 
 def test_missing_file_is_told(tmp_path):
-    with pytest.raises(ModelFileError, match=r"none\.virtlab: cannot be read: No such file"):
+    with pytest.raises(ModelFileError, match=r"none\.virtlab: no such file; check the path"):
         read_model(tmp_path / "none.virtlab")
 
 

@@ -172,6 +172,11 @@ def read_model(path: str | Path) -> ModelFile:
         raise ModelFileError(f"{path}: cannot be read: it is no regular file")
     try:
         data = path.read_bytes()
+    except FileNotFoundError as error:
+        raise ModelFileError(
+            f"{path}: no such file; check the path (`virtlab train` says at its end where it "
+            "wrote the model)"
+        ) from error
     except OSError as error:
         raise ModelFileError(f"{path}: cannot be read: {error.strerror or error}") from error
     if not zipfile.is_zipfile(BytesIO(data)):
