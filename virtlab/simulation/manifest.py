@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -40,9 +40,9 @@ class _Parameter(_Table):
     def _complete(self) -> _Parameter:
         named = self.kind == "categorical"
         if named != bool(self.categories) or named == bool(self.range):
-            raise ValueError("has categories, or else a range")
+            raise ValueError("expected categories, or else a range")
         if (self.kind == "cyclic") != bool(self.period):
-            raise ValueError("has a period where it is cyclic")
+            raise ValueError("expected a period where it is cyclic")
         return self
 
 
@@ -56,17 +56,23 @@ class _Measurement(_Table):
     categories: list[str]
 
 
+class _Constraint(_Table):
+    kind: Literal["sum", "monotone"]
+    dim: str | None = None
+    total: float | str | None = None
+
+
 class _Column(_Table):
     measurement: _Measurement
-    warp: str
+    warp: Literal["none", "above", "below", "between", "log", "nearest"]
     limits: Limits
-    bend: float
+    bend: Annotated[float, Field(gt=0)]
     center: Annotated[list[float], Field(min_length=1)]
     scale: Annotated[list[float], Field(min_length=1)]
     atoms: list[float]
     floor: bool = False
     double: bool = False
-    constraint: dict[str, Any] | None = None
+    constraint: _Constraint | None = None
     ratios: bool = False
     least: list[float] = []
 
@@ -74,13 +80,18 @@ class _Column(_Table):
     def _fitting(self) -> _Column:
         size = math.prod(self.measurement.shape)
         if len(self.measurement.dims) != len(self.measurement.shape):
-            raise ValueError("has as many dims as lengths")
+            raise ValueError("expected as many dims as lengths")
         if not {len(self.center), len(self.scale)} <= {1, size}:
-            raise ValueError("has a center and a scale for all values, or for each")
+            raise ValueError("expected a center and a scale for all values, or for each")
         if (self.measurement.kind == "categorical") != bool(self.measurement.categories):
-            raise ValueError("has categories where it is categorical")
-        for limit in (*self.limits, *self.measurement.support):
-            float(limit)
+            raise ValueError("expected categories where it is categorical")
+        if any(math.isnan(float(x)) for x in (*self.limits, *self.measurement.support)):
+            raise ValueError("expected limits that are numbers")
+        along = None if self.constraint is None else self.constraint.dim
+        if along is not None and along not in self.measurement.dims:
+            raise ValueError("expected a constraint along one of its dims")
+        if self.warp == "nearest" and not self.atoms:
+            raise ValueError("expected atoms")
         return self
 
 
@@ -99,7 +110,7 @@ class _Features(_Table):
     @model_validator(mode="after")
     def _fitting(self) -> _Features:
         if not len(self.labels) == len(self.center) == len(self.scale):
-            raise ValueError("has as many centers and scales as labels")
+            raise ValueError("expected as many centers and scales as labels")
         return self
 
 
@@ -112,7 +123,7 @@ class _Coord(_Table):
     def _fitting(self) -> _Coord:
         found = np.asarray(self.values)  # a ValueError where it is ragged
         if found.ndim != len(self.dims) or found.dtype.kind not in "biufU":
-            raise ValueError("has numbers or names along its dims")
+            raise ValueError("expected numbers or names along its dims")
         return self
 
 
@@ -208,7 +219,19 @@ class _Manifest(_Table):
     def _whole(self) -> _Manifest:
         missing = {column.measurement.name for column in self.columns} - self.scores.keys()
         if missing:
-            raise ValueError(f"has no scores of {', '.join(sorted(missing))}")
+            raise ValueError(f"lacks scores of {', '.join(sorted(missing))}")
+        totals = {column.constraint.total for column in self.columns if column.constraint}
+        unknown = {total for total in totals if isinstance(total, str)} - {
+            parameter.name for parameter in self.parameters
+        }
+        if unknown:
+            raise ValueError(f"lacks the parameter {', '.join(sorted(unknown))}")
+        along = [(c.measurement.dims, c.measurement.shape) for c in self.columns]
+        along += [(c.dims, list(np.shape(c.values))) for c in self.coords.values()]
+        lengths: dict[str, int] = {}
+        for dim, length in (pair for each in along for pair in zip(*each, strict=True)):
+            if lengths.setdefault(dim, length) != length:
+                raise ValueError(f"expected one length of {dim}")
         return self
 
 
@@ -218,7 +241,7 @@ def faults_of(manifest: Mapping[str, Any]) -> str:
         _Manifest.model_validate(dict(manifest))
     except ValidationError as error:
         found = [
-            f"{'.'.join(map(str, fault['loc'])) or 'manifest'}: {fault['msg']}"
+            f"{'.'.join(map(str, fault['loc'])) or 'manifest'}: {fault['msg'].removeprefix('Value error, ')}"
             for fault in error.errors()
         ]
         more = f" and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
