@@ -241,7 +241,8 @@ def faults_of(manifest: Mapping[str, Any]) -> str:
         _Manifest.model_validate(dict(manifest))
     except ValidationError as error:
         found = [
-            f"{'.'.join(map(str, fault['loc'])) or 'manifest'}: {fault['msg'].removeprefix('Value error, ')}"
+            ".".join(map(str, fault["loc"] or ("manifest",)))
+            + f": {fault['msg'].removeprefix('Value error, ')}"
             for fault in error.errors()
         ]
         more = f" and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
