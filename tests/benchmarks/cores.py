@@ -1,7 +1,7 @@
-"""Which core of the generator suits how much data: width, depth, Gaussian processes.
+"""Which core of the generator suits how much data: width, depth, processes, bins.
 
     python tests/benchmarks/cores.py OUT.json [--sets concrete,direct_arylation] [--trials 150,350]
-        [--cores 64x2,64x2+processes,128x3,128x3+processes] [--seed 0]
+        [--cores 128x3,128x3+processes,128x3+bins,128x3+processes+bins] [--seed 0]
 
 Each core is trained by likelihood alone on one measurement of a real lab set, whole or cut to some
 trials, and judged by the CRPS of draws from members that never saw a trial's setting, in standard
@@ -35,14 +35,14 @@ MOST = 2000  # trials
 @contextmanager
 def core(name: str) -> Iterator[None]:
     """Train nothing but the core, of a size such as ``128x3`` or ``64x2+processes``."""
-    size, _, more = name.partition("+")
+    size, *more = name.split("+")
     width, depth = map(int, size.split("x"))
     sizes_for, generator_for = fitting.sizes_for, fitting.generator_for
 
     def generator(blocks: Any, preset: str, **how: Any) -> Any:
-        made = generator_for(blocks, preset, **how)
+        made = generator_for(blocks, preset, **how | {"bins": "bins" in more})
         # One process per feature: the sets here measure scalars.
-        processes = tuple(range(blocks.layout.features)) if more else ()
+        processes = tuple(range(blocks.layout.features)) if "processes" in more else ()
         return replace(made, width=width, depth=depth, processes=processes)
 
     fitting.sizes_for = lambda *given: replace(sizes_for(*given), game_steps=0)
@@ -89,7 +89,7 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--sets", default="concrete,energy,crossed_barrel,direct_arylation")
     parser.add_argument("--trials", default="", help="cut to so many; the whole set comes first")
-    parser.add_argument("--cores", default="64x2,64x2+processes,128x3,128x3+processes")
+    parser.add_argument("--cores", default="128x3,128x3+processes,128x3+bins,128x3+processes+bins")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     results = json.loads(args.out.read_text()) if args.out.exists() else {}

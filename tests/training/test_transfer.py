@@ -108,7 +108,7 @@ def test_networks_start_as_they_were_at_equal_settings(parent, lab, case):
     blocks = make_blocks(trials, found.columns, learnable.conditions, learnable.setting)
     blocks = replace(blocks, layout=found.layout(blocks.layout))
     start = found.start(blocks.layout)
-    new = start.resized(generator_for(blocks, "auto", processes=True))
+    new = start.resized(generator_for(blocks, "auto", processes=True, bins=True))
     fresh = new.init(np.random.default_rng(0), 4)
     weights = start.carried(fresh) | start._priors(4)
     settings = {"x": trials["x"].values, "kind": trials["kind"].values}

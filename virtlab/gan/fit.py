@@ -25,7 +25,7 @@ from virtlab.gan.mixture import Mixture
 from virtlab.gan.monitor import ABSURD, HEALTHY, Monitor, health
 from virtlab.gan.presets import Sizes, game_for, generator_for, held_for, sizes_for, sizes_to_stream
 from virtlab.gan.stages import Advance, Minibatches, Rates, by_likelihood
-from virtlab.gan.start import start_heads, start_processes
+from virtlab.gan.start import start_bins, start_heads, start_processes
 from virtlab.gan.state import State
 from virtlab.gan.stream import Stream, streamed
 from virtlab.gan.transfer import Start
@@ -59,8 +59,8 @@ class Options:
         kept from `max_seconds`, up to half of it.
     stop_at
         Training ends once the held-out score, relative to the marginal's, is this low.
-    processes
-        Whether Gaussian processes may be used; their weights are training settings.
+    private
+        Nothing may be learned that is a training setting: no Gaussian processes, no bins.
     devices
         Names of devices to spread the members over; none: the GPUs, where there are several.
     """
@@ -74,7 +74,7 @@ class Options:
     max_seconds: float | None = None
     looks_after: float = 0.0
     stop_at: float | None = None
-    processes: bool = True
+    private: bool = False
     devices: tuple[str, ...] = ()
 
 
@@ -182,8 +182,12 @@ def fit(
         sizes = sizes_to_stream(sizes, stream.trials, blocks.effective / len(blocks))
     rng = np.random.default_rng(options.seed)
     seed = int(rng.integers(2**30))
-    may = options.processes and stream is None  # streamed trials are too many
-    generator = generator_for(blocks, options.preset, processes=may)
+    generator = generator_for(
+        blocks,
+        options.preset,
+        processes=not options.private and stream is None,  # streamed trials are too many
+        bins=not options.private,
+    )
     if start is not None:
         generator = start.resized(generator)
     folds = split_by_setting(
@@ -206,6 +210,7 @@ def fit(
         # Weights decay towards where they came from, not towards forgetting it (Li et al. 2018).
         toward = {name: tf.constant(array) for name, array in weights.items()}
     elif isinstance(generator, Mixture):
+        weights |= start_bins(generator, blocks, folds.members)
         weights = start_heads(generator, weights, blocks, folds)
         weights, predicted, whole = start_processes(generator, weights, blocks, folds, rng)
     data = TrainingSet(blocks, predicted)

@@ -22,6 +22,7 @@ import numpy as np
 import tensorflow as tf
 
 from virtlab.gan.batches import Batch
+from virtlab.gan.bins import encoded
 from virtlab.gan.blocks import Floats, Layout
 from virtlab.gan.draws import apply_levels, draw_levels, to_gumbel, winner
 from virtlab.gan.heads import CONTEXT, HALF_LOG_2PI, Head
@@ -52,6 +53,8 @@ class Mixture:
         Length of the residual's own noise vector; 0: there is no residual.
     processes
         Features whose prior mean is a Gaussian process, see `virtlab.gan.process`.
+    bins
+        Of all conditions, see `virtlab.gan.bins`.
     """
 
     conditions: int
@@ -61,6 +64,7 @@ class Mixture:
     depth: int = 2
     noise: int = 4
     processes: tuple[int, ...] = ()
+    bins: int = 0
 
     @property
     def inputs(self) -> int:
@@ -114,6 +118,8 @@ class Mixture:
         """Weights to start from; components spread out, residual zero."""
         sizes = [self.inputs] + [self.width] * self.depth
         weights = init_dense(rng, "trunk", sizes, members=members)
+        if self.bins:
+            weights |= init_dense(rng, "bins", [self.bins, self.width], members=members, last=0.3)
         outputs = sum(length for _, length in self.pieces)
         weights |= init_dense(rng, "head", [self.width, outputs], members=members, last=0.1)
         weights |= init_dense(rng, "skip", [self.inputs, outputs], members=members, last=0.0)
@@ -133,6 +139,9 @@ class Mixture:
             weights["head.0.b"][:, :, start : start + self.components * q] = -0.7
         for head in self.heads:
             weights |= head.init(rng, members)
+        if self.bins:  # not trained: see `virtlab.gan.start.start_bins`
+            weights["edges.0.w"] = np.zeros((members, self.conditions, self.bins), np.float32)
+            weights["edges.0.b"] = np.zeros((members, 1, self.bins), np.float32)
         # Not trained: calibration widens or narrows the Gaussian noise through these.
         weights["spread.features"] = np.ones((members, 1, q), np.float32)
         weights["spread.values"] = np.ones((members, 1, self.layout.values), np.float32)
@@ -146,9 +155,12 @@ class Mixture:
         """
         if self.processes and conditions.shape[-1] == self.conditions:
             conditions = tf.concat([conditions, predictions(weights, conditions)], axis=-1)
-        h = conditions
-        for i in range(self.depth):
-            h = swish(dense(weights, f"trunk.{i}", h))
+        h = dense(weights, "trunk.0", conditions)
+        if self.bins:
+            h += dense(weights, "bins.0", encoded(weights, conditions[..., : self.conditions]))
+        for i in range(1, self.depth):
+            h = dense(weights, f"trunk.{i}", swish(h))
+        h = swish(h)
         found = dense(weights, "head.0", h) + dense(weights, "skip.0", conditions)
         if self.processes:
             found += tf.tensordot(conditions[..., self.conditions :], self._lift, 1)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from virtlab.gan.bins import bin_edges
 from virtlab.gan.blocks import Blocks, Layout
 from virtlab.gan.games import GAMES, Game
 from virtlab.gan.generators import Convolutional, Generator, Textbook
@@ -111,7 +112,7 @@ def game_for(layout: Layout, preset: str) -> Game:
     return replace(game, draws=min(game.draws, 2)) if layout.wide else game
 
 
-def generator_for(blocks: Blocks, preset: str, *, processes: bool) -> Generator:
+def generator_for(blocks: Blocks, preset: str, *, processes: bool, bins: bool) -> Generator:
     """The generator that a preset trains; `processes` may be used where settings are few."""
     conditions, layout, n = blocks.conditions.shape[1], blocks.layout, blocks.effective
     kind = GAMES[preset].generator
@@ -133,4 +134,12 @@ def generator_for(blocks: Blocks, preset: str, *, processes: bool) -> Generator:
     by_process = tuple(modelled) if few and processes else ()
     # More width and depth than this did worse out of fold on fewer trials, better on more.
     width, depth = (64, 2) if n < 100 else (128, 3)
-    return Mixture(conditions, layout, components, width, depth, processes=by_process)
+    return Mixture(
+        conditions,
+        layout,
+        components,
+        width,
+        depth,
+        processes=by_process,
+        bins=len(bin_edges(blocks)) if bins else 0,
+    )

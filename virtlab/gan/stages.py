@@ -167,8 +167,8 @@ def by_likelihood(
 
 
 def trained_by(weights: Variables, without: str = "spread") -> dict[str, tf.Variable]:
-    """The weights that a stage changes: not the spread (calibration's), nor the processes."""
-    fixed = ("spread", "process", "prior", without)
+    """The weights that a stage changes: not the spread, nor processes, nor edges of bins."""
+    fixed = ("spread", "process", "prior", "edges", without)
     return {name: weight for name, weight in weights.items() if not name.startswith(fixed)}
 
 

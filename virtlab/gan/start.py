@@ -1,4 +1,4 @@
-"""Where training starts: principal components and Gaussian processes of each member's trials."""
+"""Where training starts: bins, principal components and Gaussian processes of the trials."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from virtlab.gan.batches import one_hot_levels
+from virtlab.gan.bins import bin_edges, bin_weights
 from virtlab.gan.blocks import Blocks, Floats, Part
 from virtlab.gan.folds import Folds
 from virtlab.gan.heads import LEAST
@@ -18,6 +19,13 @@ WHOLE = 0.9  # of a signal's values measured, for its latents to teach a process
 MOST_ROWS = 4000  # trials that components are found from
 STANDS_OUT = 10.0  # times the noise's variance
 FLOOR_BIAS = 0.5  # log widths of what is above a floor start this far below the whole's
+
+
+def start_bins(generator: Mixture, blocks: Blocks, members: int) -> dict[str, Floats]:
+    """The edges of the bins that the generator sees its conditions in."""
+    if not generator.bins:
+        return {}
+    return bin_weights(bin_edges(blocks), generator.conditions, members)
 
 
 def start_processes(

@@ -18,7 +18,7 @@ from virtlab.gan.mixture import Mixture
 from virtlab.gan.process import groups_of, predictions
 from virtlab.gan.start import start_processes
 
-FIRST_LAYERS = re.compile(r"(trunk|skip|critic|dense)\.0|encoder\d+\.0")
+FIRST_LAYERS = re.compile(r"(trunk|skip|critic|dense|edges)\.0|encoder\d+\.0")
 """Layers that see the condition."""
 OWN = ("spread", "process", "prior")
 """Weights that calibration sets, and those that no fresh network has."""

@@ -94,7 +94,7 @@ class Lesson:
             max_seconds=self.deadline.left,
             looks_after=LOOKS_AFTER,
             stop_at=training.stop_when.energy_score if training.stop_when else None,
-            processes=not training.private,
+            private=training.private,
         )
 
 
