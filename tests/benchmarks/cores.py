@@ -38,6 +38,7 @@ def core(name: str) -> Iterator[None]:
     size, *more = name.split("+")
     width, depth = map(int, size.split("x"))
     sizes_for, generator_for = fitting.sizes_for, fitting.generator_for
+    alternatives = fitting.alternatives
 
     def generator(blocks: Any, preset: str, **how: Any) -> Any:
         made = generator_for(blocks, preset, **how | {"bins": "bins" in more})
@@ -47,10 +48,12 @@ def core(name: str) -> Iterator[None]:
 
     fitting.sizes_for = lambda *given: replace(sizes_for(*given), game_steps=0)
     fitting.generator_for = generator
+    fitting.alternatives = lambda made: [made]
     try:
         yield
     finally:
         fitting.sizes_for, fitting.generator_for = sizes_for, generator_for
+        fitting.alternatives = alternatives
 
 
 def write_lab(name: str, trials: int | None, folder: Path) -> Path:

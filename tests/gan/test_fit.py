@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from virtlab.gan import attempt
 from virtlab.gan import fit as fitting
 from virtlab.gan import judge as judging
 from virtlab.gan.fit import Options, fit
@@ -59,8 +60,8 @@ def quick(small, monkeypatch):
     def by_game(generator, table, batches, players, *_):
         return by_likelihood(generator, batches, players.weights, players.ema)
 
-    monkeypatch.setattr(fitting, "by_likelihood", by_likelihood)
-    monkeypatch.setattr(fitting, "by_game", by_game)
+    monkeypatch.setattr(attempt, "by_likelihood", by_likelihood)
+    monkeypatch.setattr(attempt, "by_game", by_game)
     return small
 
 
@@ -87,7 +88,7 @@ def stop_after(calls):
 
 
 def test_resumed_fit_ends_with_the_same_weights_bit_for_bit(small, monkeypatch):
-    monkeypatch.setattr(fitting, "CHECKPOINT_SECONDS", -1.0)
+    monkeypatch.setattr(attempt, "CHECKPOINT_SECONDS", -1.0)
     saved = []
     fitted = small(save=saved.append)
     assert [position["stage"] for _, position in saved] == [0, 0, 1, 1, 1]  # and at its end
@@ -145,12 +146,63 @@ def test_limits_of_time_and_score_stop_training(quick, options, ended):
 
 @pytest.mark.parametrize(("looks", "rounds"), [(0, 19), (5, 14), (1000, 9)])
 def test_time_for_what_follows_is_kept_up_to_half(quick, monkeypatch, looks, rounds):
-    for module in (fitting, judging):  # the start, each round and each look take a second
-        monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=count().__next__))
+    clock = SimpleNamespace(monotonic=count().__next__)  # the start and each round take a second
+    monkeypatch.setattr(fitting, "time", clock)
+    monkeypatch.setattr(attempt, "time", clock)
+    of_looks = SimpleNamespace(monotonic=count().__next__)  # and so does each look
+    monkeypatch.setattr(judging, "time", of_looks)
     sizes = replace(SMALL, likelihood_steps=10**6, patience=10**6)
     found = quick(Options(seed=1, max_seconds=20.0, looks_after=looks), sizes=sizes)
     assert (found.ended, len(found.history)) == ("max_time reached", rounds)
     assert found.look_seconds == 1
+
+
+@pytest.fixture
+def two(quick, monkeypatch, gaussian_blocks):
+    """`quick` with a second generator, which the judge finds better from its first look."""
+    layout = gaussian_blocks(settings=10, replicates=3).layout
+    both = [Mixture(1, layout, components=1, width=width) for width in (4, 5)]
+    monkeypatch.setattr(fitting, "alternatives", lambda _: both)
+    true_look = Judge.look
+
+    def look_at(self, weights):
+        found = true_look(self, weights)
+        return replace(found, scores=found.scores + (self._generator.width == 4))
+
+    monkeypatch.setattr(Judge, "look", look_at)
+    return quick
+
+
+def test_the_generator_that_is_better_on_held_out_settings_goes_on(two):
+    moments = []
+    found = two(report=moments.append)
+    assert found.generator.width == 5
+    assert [row["stage"] for row in found.history] == ["likelihood"] * 2 + ["refinement"] * 2
+    fractions = [moment.fraction for moment in moments]
+    assert fractions == sorted(fractions)
+    assert fractions[-1] == 1
+
+
+def test_resumed_fit_goes_on_with_the_generator_that_was_chosen(two, monkeypatch):
+    monkeypatch.setattr(attempt, "CHECKPOINT_SECONDS", -1.0)
+    saved = []
+    fitted = two(save=saved.append)
+    again = two(resume=saved[0])
+    assert saved[0][1]["stage"] == 1
+    assert again.generator.width == 5
+    assert equal(again.weights, fitted.weights)
+
+
+@pytest.mark.parametrize(("calls", "width"), [(1, 4), (2, 4), (3, 5), (4, 5)])
+def test_ctrl_c_amid_the_choice_keeps_the_best_of_what_there_is(two, calls, width):
+    found = two(report=stop_after(calls))
+    assert found.ended == "interrupted"
+    assert found.generator.width == width
+
+
+def test_time_that_runs_out_amid_the_choice_ends_training(two):
+    found = two(Options(seed=1, max_seconds=1e-9))
+    assert (found.ended, found.generator.width) == ("max_time reached", 4)
 
 
 def test_stop_when_is_not_reached_by_a_score_above_it(quick):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from virtlab.gan import attempt
 from virtlab.gan import fit as fitting
 from virtlab.gan.blocks import Blocks
 from virtlab.gan.critic import Critic
@@ -79,10 +80,10 @@ def test_sound_training_is_healthy(run):
 def test_members_that_an_absurd_learning_rate_threw_out_are_set_back_and_given_up(run, monkeypatch):
     sound = run()
     monkeypatch.setattr(
-        fitting, "Rates", lambda start, end, *rest: Rates(1e5 * start, 1e5 * end, *rest)
+        attempt, "Rates", lambda start, end, *rest: Rates(1e5 * start, 1e5 * end, *rest)
     )
     saved = []
-    monkeypatch.setattr(fitting, "CHECKPOINT_SECONDS", -1.0)
+    monkeypatch.setattr(attempt, "CHECKPOINT_SECONDS", -1.0)
     fitted = run(save=saved.append)
     assert sound.health == (HEALTHY,)
     said = " ".join(fitted.health)
@@ -97,7 +98,7 @@ def test_members_that_an_absurd_learning_rate_threw_out_are_set_back_and_given_u
 
 
 def test_member_poisoned_amid_training_goes_on_from_its_best(run, monkeypatch):
-    monkeypatch.setattr(fitting, "CHECKPOINT_SECONDS", -1.0)
+    monkeypatch.setattr(attempt, "CHECKPOINT_SECONDS", -1.0)
     saved = []
     sizes = replace(SIZES, game_steps=0)
     sound = run("auto", sizes=sizes, save=saved.append)
@@ -118,7 +119,7 @@ def test_member_poisoned_amid_training_goes_on_from_its_best(run, monkeypatch):
 def test_critic_that_won_is_noticed_and_the_training_resumes_to_the_same_end(
     run, signals, monkeypatch
 ):
-    monkeypatch.setattr(fitting, "CHECKPOINT_SECONDS", -1.0)
+    monkeypatch.setattr(attempt, "CHECKPOINT_SECONDS", -1.0)
     saved = []
     whole = run(blocks=signals, game=UNFAIR, save=saved.append)
     said = " ".join(whole.health)

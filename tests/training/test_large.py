@@ -130,13 +130,13 @@ class Killed(Exception):
 def test_killed_streamed_training_resumes_to_the_same_bytes(
     experiment, streamed_model, tmp_path, few_steps, monkeypatch
 ):
-    from virtlab.gan import fit
+    from virtlab.gan import attempt
 
     def kill(progress):
         if progress.stage == "refinement":
             raise Killed
 
-    monkeypatch.setattr(fit, "CHECKPOINT_SECONDS", -1.0)
+    monkeypatch.setattr(attempt, "CHECKPOINT_SECONDS", -1.0)
     path = tmp_path / "m.virtlab"
     with few_steps(likelihood=400):
         with pytest.raises(Killed):

@@ -168,13 +168,13 @@ class Killed(Exception):
 def test_killed_training_resumes_to_the_same_bytes_as_one_that_never_stopped(
     tiny_experiment, tiny_model, tmp_path, few_steps, monkeypatch
 ):
-    from virtlab.gan import fit
+    from virtlab.gan import attempt
 
     def kill(progress):
         if progress.stage == "refinement":
             raise Killed
 
-    monkeypatch.setattr(fit, "CHECKPOINT_SECONDS", -1.0)
+    monkeypatch.setattr(attempt, "CHECKPOINT_SECONDS", -1.0)
     path = tmp_path / "m.virtlab"
     with few_steps():
         with pytest.raises(Killed):

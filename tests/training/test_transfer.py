@@ -225,7 +225,7 @@ def test_manifest_and_summary_tell_of_the_start(parent, child):
 def test_killed_training_from_a_start_resumes_to_the_same_bytes(
     parent, child, lab, few_steps, monkeypatch
 ):
-    from virtlab.gan import fit
+    from virtlab.gan import attempt
 
     class Killed(Exception):
         pass
@@ -234,7 +234,7 @@ def test_killed_training_from_a_start_resumes_to_the_same_bytes(
         if progress.stage == "likelihood" and progress.fraction > 0.6:
             raise Killed
 
-    monkeypatch.setattr(fit, "CHECKPOINT_SECONDS", -1.0)
+    monkeypatch.setattr(attempt, "CHECKPOINT_SECONDS", -1.0)
     options = {"output": lab / "again.virtlab", "start": parent.file.path}
     with few_steps(likelihood=300):
         with pytest.raises(Killed):

@@ -5,35 +5,41 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from virtlab.gan.adam import Tensors
+from virtlab.gan.attempt import DONE, Attempt, Checkpoint, Limits, Moment, Stage, stages_of
 from virtlab.gan.batches import TrainingSet
 from virtlab.gan.blocks import Blocks, Floats
 from virtlab.gan.critic import Critic
 from virtlab.gan.devices import several_accelerators, shares_of, together
 from virtlab.gan.encoders import Encoder
 from virtlab.gan.folds import Folds, split_by_setting
-from virtlab.gan.games import Game, Players, Table, by_game
+from virtlab.gan.games import Table
 from virtlab.gan.generators import Generator
 from virtlab.gan.judge import Judge
 from virtlab.gan.mixture import Mixture
-from virtlab.gan.monitor import ABSURD, HEALTHY, Monitor, health
-from virtlab.gan.presets import Sizes, game_for, generator_for, held_for, sizes_for, sizes_to_stream
-from virtlab.gan.stages import Advance, Minibatches, Rates, by_likelihood
+from virtlab.gan.monitor import HEALTHY, Monitor, health
+from virtlab.gan.presets import (
+    Sizes,
+    alternatives,
+    game_for,
+    generator_for,
+    held_for,
+    sizes_for,
+    sizes_to_stream,
+)
+from virtlab.gan.stages import Minibatches
 from virtlab.gan.start import start_bins, start_heads, start_processes
 from virtlab.gan.state import State
 from virtlab.gan.stream import Stream, streamed
 from virtlab.gan.transfer import Start
 
-CHECKPOINT_SECONDS = 20.0
 CLEAR_GAIN = 1.0  # standard errors: less than this and the simpler, earlier state is kept
-
-Checkpoint = tuple[dict[str, NDArray[Any]], dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -76,25 +82,6 @@ class Options:
     stop_at: float | None = None
     private: bool = False
     devices: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Moment:
-    """Where training stands, for a progress bar.
-
-    Parameters
-    ----------
-    stage
-        ``likelihood`` or ``refinement``.
-    fraction
-        Of the steps planned at most.
-    score
-        Mean held-out energy score of the best states, relative to the marginal's.
-    """
-
-    stage: str
-    fraction: float
-    score: float
 
 
 @dataclass(frozen=True)
@@ -176,7 +163,7 @@ def fit(
     start
         A trained ensemble to start from, in place of random weights; without a stream.
     """
-    began = time.monotonic()
+    limits = Limits(time.monotonic(), options.max_seconds, options.looks_after, options.stop_at)
     sizes = sizes_for(blocks, options.preset, options.members)
     if stream is not None:
         sizes = sizes_to_stream(sizes, stream.trials, blocks.effective / len(blocks))
@@ -188,16 +175,89 @@ def fit(
         processes=not options.private and stream is None,  # streamed trials are too many
         bins=not options.private,
     )
-    if start is not None:
-        generator = start.resized(generator)
+    candidates = alternatives(generator) if start is None else [start.resized(generator)]
     folds = split_by_setting(
         blocks.setting,
         members=sizes.members,
         folds=sizes.folds,
         rng=rng,
         max_held=held_for(blocks.layout),
-    )
-    folds, game = folds.repeated(options.generators), game_for(blocks.layout, options.preset)
+    ).repeated(options.generators)
+
+    def begin(which: int, resume: Checkpoint | None = None) -> Attempt:
+        lesson = _Lesson(blocks, options, sizes, folds, seed, stream, start)
+        return _begin(candidates[which], lesson, np.random.default_rng([seed, which]), resume)
+
+    if resume is None:
+        attempt, which, ended = _best(
+            [partial(begin, which) for which in range(len(candidates))], sizes, limits, report
+        )
+    else:
+        which, ended = int(resume[1]["candidate"]), ""
+        attempt = begin(which, resume)
+
+    def save_attempt(checkpoint: Checkpoint) -> None:
+        arrays, position = checkpoint
+        save((arrays, position | {"candidate": which}))
+
+    if ended in ("", *DONE):
+        ended = attempt.run(len(attempt.stages), sizes, limits, report, save_attempt)
+    # What follows the fit may be interrupted, too.
+    save_attempt((attempt.state.arrays(), attempt.state.position()))
+    return _finish(attempt, folds, blocks, ended)
+
+
+@dataclass(frozen=True)
+class _Lesson:
+    """What an attempt learns from, and how."""
+
+    blocks: Blocks
+    options: Options
+    sizes: Sizes
+    folds: Folds
+    seed: int
+    stream: Stream | None
+    start: Start | None
+
+
+def _best(
+    begin: list[Callable[[], Attempt]],
+    sizes: Sizes,
+    limits: Limits,
+    report: Callable[[Moment], None],
+) -> tuple[Attempt, int, str]:
+    """The generator that is best on held-out settings after its first stage; how that ended.
+
+    Several are not saved on the way: where they are tried, trials are few and stages short.
+    """
+    if len(begin) == 1:
+        return begin[0](), 0, ""
+    tried: list[tuple[Attempt, str]] = []
+
+    def told(moment: Moment) -> None:
+        report(replace(moment, fraction=(len(tried) + moment.fraction) / (2 * len(begin))))
+
+    for start in begin:
+        attempt = start()
+        try:
+            ended = attempt.run(1, sizes, limits, told, lambda _checkpoint: None)
+        except KeyboardInterrupt:
+            if not tried:
+                raise
+            ended, attempt = "interrupted", tried[-1][0]
+        tried.append((attempt, ended))
+        if ended not in DONE:
+            break
+    which = int(np.argmin([attempt.score for attempt, _ in tried]))
+    return tried[which][0], which, tried[-1][1]
+
+
+def _begin(
+    generator: Generator, lesson: _Lesson, rng: np.random.Generator, resume: Checkpoint | None
+) -> Attempt:
+    """Networks where training starts, or goes on from a checkpoint."""
+    blocks, options, folds, start = lesson.blocks, lesson.options, lesson.folds, lesson.start
+    sizes, stream, game = lesson.sizes, lesson.stream, game_for(blocks.layout, options.preset)
     critic = Critic(generator.inputs, blocks.layout, encoder=options.critic, spectral=game.spectral)
     table = Table(critic, sizes.members, options.generators, options.critics)
     critics = critic.init(rng, sizes.members * options.critics)
@@ -215,7 +275,7 @@ def fit(
         weights, predicted, whole = start_processes(generator, weights, blocks, folds, rng)
     data = TrainingSet(blocks, predicted)
     state = State.start(weights, critics)
-    judge = Judge(generator, data, folds, seed)
+    judge = Judge(generator, data, folds, lesson.seed)
     if resume is not None:
         state.restore(*resume)
     elif start is not None:  # it may need no training at all
@@ -224,14 +284,14 @@ def fit(
 
     def stages_on(
         table: Table, data: TrainingSet, folds: Folds, state: State, among: tuple[int, int] | None
-    ) -> list[_Stage]:
-        batches = Minibatches(data, folds, sizes.batch, seed + 1, among)
+    ) -> list[Stage]:
+        batches = Minibatches(data, folds, sizes.batch, lesson.seed + 1, among)
         if stream is not None:
             batches = streamed(batches, stream, blocks.setting, sizes.folds, options.generators)
         first = among[0] if among else 0
         mine = slice(first, first + folds.members)
         near = None if toward is None else {name: old[mine] for name, old in toward.items()}
-        return _stages(generator, table, batches, state, sizes, game, near)
+        return stages_of(generator, table, batches, state, sizes, game, near)
 
     devices = options.devices or several_accelerators()
     if devices:
@@ -243,127 +303,12 @@ def fit(
         ]
     else:
         stages = stages_on(table, data, folds, state, None)
-    ended = _run(stages, state, judge, monitor, sizes, options, report, save, began)
-    save((state.arrays(), state.position()))  # what follows the fit may be interrupted, too
-    return _finish(generator, state, judge, folds, blocks, stages, ended, whole)
+    return Attempt(generator, state, judge, monitor, stages, whole)
 
 
-@dataclass(frozen=True)
-class _Stage:
-    name: str
-    advance: Advance
-    steps: int
-
-
-def _stages(
-    generator: Generator,
-    table: Table,
-    batches: Minibatches,
-    state: State,
-    sizes: Sizes,
-    game: Game,
-    toward: Tensors | None,
-) -> list[_Stage]:
-    """The stages of a preset, in order."""
-    stages = []
-    if isinstance(generator, Mixture) and sizes.likelihood_steps:
-        start = 1e-3 if sizes.decay > 0.1 else 3e-3
-        rates = Rates(start, 5e-5, sizes.likelihood_steps, state.pace)
-        advance = by_likelihood(
-            generator, batches, state.weights, state.ema, state.moments, rates, sizes.decay, toward
-        )
-        stages.append(_Stage("likelihood", advance, sizes.likelihood_steps))
-    rates = Rates(5e-4, 3e-5, sizes.game_steps, state.pace)
-    players = Players(state.weights, state.ema, state.moments, state.critic, state.critic_moments)
-    advance = by_game(generator, table, batches, players, rates, sizes.decay, game, toward)
-    return [*stages, _Stage("refinement", advance, sizes.game_steps)]
-
-
-def _run(
-    stages: list[_Stage],
-    state: State,
-    judge: Judge,
-    monitor: Monitor,
-    sizes: Sizes,
-    options: Options,
-    report: Callable[[Moment], None],
-    save: Callable[[Checkpoint], None],
-    start: float,
-) -> str:
-    """Train until something says stop; returns what did. The clock runs since `start`."""
-    saved = last = time.monotonic()
-    try:
-        while state.stage < len(stages):
-            stage = stages[state.stage]
-            while state.step < stage.steps and state.since < sizes.patience:
-                _advance(stage, state, judge, monitor, sizes)
-                report(_moment(stages, state))
-                now = time.monotonic()
-                if options.max_seconds is not None:
-                    after = min(options.looks_after * judge.seconds, 0.5 * options.max_seconds)
-                    # The next round takes as long as this one.
-                    if now - start + (now - last) + after > options.max_seconds:
-                        return "max_time reached"
-                if options.stop_at is not None and state.best_score.mean() <= options.stop_at:
-                    return "stop_when reached"
-                last = now
-                if now - saved > CHECKPOINT_SECONDS:
-                    save((state.arrays(), state.position()))
-                    saved = time.monotonic()
-            if state.stage + 1 == len(stages):
-                break
-            state.next_stage()
-    except KeyboardInterrupt:
-        if not np.isfinite(state.best_score).all():
-            raise
-        return "interrupted"
-    return "held-out score stopped improving" if state.since >= sizes.patience else "all steps done"
-
-
-def _advance(stage: _Stage, state: State, judge: Judge, monitor: Monitor, sizes: Sizes) -> None:
-    """Some steps, one held-out score, and what the monitor makes of it."""
-    found = stage.advance(tf.constant(state.step), tf.constant(sizes.every))
-    signs = {name: np.asarray(sign, np.float64) for name, sign in found.items()}
-    look = judge.look(state.ema)
-    score = look.scores
-    # A score that is no number compares as false, and is never kept.
-    improved = state.keep_better(np.where(score < ABSURD, score, np.inf))
-    state.step += sizes.every
-    state.since = 0 if improved else state.since + 1
-    monitor.watch(stage.name, state, signs, look)
-    state.history.append(
-        {
-            "stage": stage.name,
-            "step": state.step,
-            "loss": _finite(float(signs["loss"].mean())),
-            "score": _finite(float(score.mean())),
-            "best": _finite(state.best_score.mean()),
-        }
-    )
-
-
-def _finite(value: float) -> float | None:
-    """A number for JSON, which knows no infinity."""
-    return float(value) if np.isfinite(value) else None
-
-
-def _moment(stages: list[_Stage], state: State) -> Moment:
-    total = sum(stage.steps for stage in stages)
-    done = sum(stage.steps for stage in stages[: state.stage]) + state.step
-    return Moment(stages[state.stage].name, done / total, float(state.best_score.mean()))
-
-
-def _finish(
-    generator: Generator,
-    state: State,
-    judge: Judge,
-    folds: Folds,
-    blocks: Blocks,
-    stages: list[_Stage],
-    ended: str,
-    whole: dict[str, Floats],
-) -> Fit:
+def _finish(attempt: Attempt, folds: Folds, blocks: Blocks, ended: str) -> Fit:
     """Keep refinement only where its gain is clear on held-out settings."""
+    state, judge, stages = attempt.state, attempt.judge, attempt.stages
     kept, gain, error = state.best, 0.0, 0.0
     name = stages[min(state.stage, len(stages) - 1)].name
     if state.stage > 0:
@@ -371,7 +316,7 @@ def _finish(
         if gain <= CLEAR_GAIN * error:
             kept, name = state.previous, stages[state.stage - 1].name
     return Fit(
-        generator=generator,
+        generator=attempt.generator,
         weights={key: np.asarray(value) for key, value in kept.items()},
         critic={key: np.asarray(value) for key, value in state.critic.items()},
         folds=folds,
@@ -382,6 +327,6 @@ def _finish(
         history=state.history,
         ended=ended,
         health=health(state.events, folds.members),
-        whole=whole,
+        whole=attempt.whole,
         look_seconds=judge.seconds,
     )

@@ -113,7 +113,10 @@ def game_for(layout: Layout, preset: str) -> Game:
 
 
 def generator_for(blocks: Blocks, preset: str, *, processes: bool, bins: bool) -> Generator:
-    """The generator that a preset trains; `processes` may be used where settings are few."""
+    """The generator that a preset trains.
+
+    `processes` may be used where settings are few, `bins` where they are not.
+    """
     conditions, layout, n = blocks.conditions.shape[1], blocks.layout, blocks.effective
     kind = GAMES[preset].generator
     if kind == "dense":
@@ -123,7 +126,7 @@ def generator_for(blocks: Blocks, preset: str, *, processes: bool, bins: bool) -
     wide = bool(layout.wide)
     # More components than modes turn some into a background of rare, absurd values.
     components = 1 if n < 100 or wide else 3 if n < 1000 else 5
-    few = len(np.unique(blocks.setting)) <= MOST_FOR_PROCESSES
+    settings = len(np.unique(blocks.setting))
     leading = [
         int(layout.features_of(part)[i])
         for i in range(4)
@@ -131,6 +134,7 @@ def generator_for(blocks: Blocks, preset: str, *, processes: bool, bins: bool) -
         if i < part.latents
     ]
     modelled = [*range(len(layout.plain)), *leading][:MOST_PROCESSES]
+    few = settings <= MOST_FOR_PROCESSES
     by_process = tuple(modelled) if few and processes else ()
     # More width and depth than this did worse out of fold on fewer trials, better on more.
     width, depth = (64, 2) if n < 100 else (128, 3)
@@ -141,5 +145,16 @@ def generator_for(blocks: Blocks, preset: str, *, processes: bool, bins: bool) -
         width,
         depth,
         processes=by_process,
-        bins=len(bin_edges(blocks)) if bins else 0,
+        bins=len(bin_edges(blocks)) if bins and settings >= FEW_SETTINGS else 0,
     )
+
+
+def alternatives(generator: Generator) -> list[Generator]:
+    """The generator, and others that the held-out score may find to suit the data better.
+
+    A process expects smoothness; where the data have edges, bins alone do better, and no
+    property of the data that is seen beforehand told which.
+    """
+    if not (isinstance(generator, Mixture) and generator.processes and generator.bins):
+        return [generator]
+    return [generator, replace(generator, processes=())]

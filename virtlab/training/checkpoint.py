@@ -10,7 +10,7 @@ from virtlab.errors import ConfigError
 from virtlab.modelfile import replace_whole
 
 if TYPE_CHECKING:  # TensorFlow takes seconds to import; a refusal must not wait for it
-    from virtlab.gan.fit import Checkpoint
+    from virtlab.gan.attempt import Checkpoint
 
 
 def checkpoint_path(output: Path, *, from_parent: bool = False) -> Path:

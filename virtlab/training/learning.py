@@ -25,7 +25,8 @@ from virtlab.trials import settings_of
 if TYPE_CHECKING:  # TensorFlow takes seconds to import
     import xarray as xr
 
-    from virtlab.gan.fit import Checkpoint, Fit, Moment, Options
+    from virtlab.gan.attempt import Checkpoint, Moment
+    from virtlab.gan.fit import Fit, Options
     from virtlab.gan.stream import Stream
     from virtlab.storage import LargeTrials
     from virtlab.training.transfer import Parent
