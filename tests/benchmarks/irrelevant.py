@@ -1,6 +1,6 @@
-"""Twenty parameters of which four matter, 200 trials: virtlab beside a Gaussian process.
+"""Twenty parameters of which four matter: virtlab beside a Gaussian process.
 
-    python tests/benchmarks/irrelevant.py [--seeds 0,1,2] [--bench FOLDER]
+    python tests/benchmarks/irrelevant.py [--trials 200] [--seeds 0,1,2] [--bench FOLDER]
 
 The process has one length scale per parameter (scikit-learn, RBF kernel plus white noise), as in
 issue 3: virtlab should stay within twice of its normalised energy distance. Needs the scores of the
@@ -47,6 +47,7 @@ def process(task, metrics) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--trials", type=int, default=200)
     parser.add_argument("--seeds", default="0,1,2")
     beside = Path(__file__).resolve().parents[3] / "shared" / "bench"
     parser.add_argument("--bench", type=Path, default=beside)
@@ -56,7 +57,7 @@ def main() -> None:
     sys.path.insert(0, str(args.bench))
     bench, tasks = importlib.import_module("run"), importlib.import_module("tasks")
     parameters = tuple(tasks.Param(f"p{i}") for i in range(PARAMETERS))
-    task = tasks.Task("irrelevant", 200, parameters, (1,), simulate, "four of twenty matter")
+    task = tasks.Task("irrelevant", args.trials, parameters, (1,), simulate, "four of twenty matter")
     bench.TASKS["irrelevant"] = task
     peer = process(task, importlib.import_module("metrics"))
     print("process", {k: round(peer[k], 4) for k in ("ned", "c2st", "cov90")})

@@ -1,8 +1,8 @@
 """A private model: what its file may hold of single trials, which is nothing.
 
 `[training] private = true` leaves out the trials and held-out draws that `virtlab evaluate` works
-with, and the Gaussian processes, whose weights are training settings. What is kept of the data
-are numbers that at least `GROUP` settings share, or that were rounded until they belong to no
+with, and Gaussian processes and bins, which hold training settings. What is kept of the data are
+numbers that at least `GROUP` settings share, or that were rounded until they belong to no
 single trial. The networks are trained as ever: they can remember what they saw, and differential
 privacy is not claimed.
 """
