@@ -57,7 +57,8 @@ def main() -> None:
     sys.path.insert(0, str(args.bench))
     bench, tasks = importlib.import_module("run"), importlib.import_module("tasks")
     parameters = tuple(tasks.Param(f"p{i}") for i in range(PARAMETERS))
-    task = tasks.Task("irrelevant", args.trials, parameters, (1,), simulate, "four of twenty matter")
+    told = "four of twenty matter"
+    task = tasks.Task("irrelevant", args.trials, parameters, (1,), simulate, told)
     bench.TASKS["irrelevant"] = task
     peer = process(task, importlib.import_module("metrics"))
     print("process", {k: round(peer[k], 4) for k in ("ned", "c2st", "cov90")})
