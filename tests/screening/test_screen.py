@@ -277,11 +277,14 @@ def test_a_narrow_terminal_gets_fewer_columns_and_no_cut_cells(lamp, asked):
     lamp(noise=0.5)
     found = screen(asked())
     wide, narrow = found.lines(), found.lines(80)
-    head = next(line for line in narrow if line.startswith("rank"))
-    assert len(head) <= 80
-    assert "replicates" not in head
-    for name in ("glass", "objective [lm]", "P(require)", "domain"):
-        assert name in head
+    at = next(i for i, line in enumerate(narrow) if line.startswith("rank"))
+    names, units = narrow[at - 1 : at + 1]
+    assert len(units) <= 80
+    assert "replicates" not in units
+    for name in ("glass", "[W]", "[lm]", "P(require)", "domain"):
+        assert name in units
+    assert names.split() == ["power", "objective"]
+    assert max(map(len, narrow)) <= 80
     assert "replicates" in next(line for line in wide if line.startswith("rank"))
     assert any(line.startswith("no room for noise, ignorance, P(best)") for line in narrow)
     assert not any(line.startswith("no room") for line in wide)

@@ -20,8 +20,9 @@ from virtlab.report.rankings import draw_expected, draw_unknown, labelled
 from virtlab.report.sections import Figure, make_figure
 from virtlab.report.slices import Along, alongs, draw_along, draw_map
 from virtlab.report.together import Table
-from virtlab.screening import Asked, Screen, screen, write_screen
+from virtlab.screening import Screen, screen, write_screen
 from virtlab.screening.dataset import GOAL
+from virtlab.screening.numerals import alike
 from virtlab.screening.output import check_output, outputs_of
 from virtlab.screening.remarks import remarks
 from virtlab.screening.table import Column, bracketed, columns, constants, goals_of, varying
@@ -39,13 +40,9 @@ def screen_to_files(
     params: Params,
     *,
     output: Path | Sequence[Path] | None = None,
-    data: Path | None = None,
-    seed: int | None = None,
-    trials: int | None = None,
     force: bool = False,
-    candidates: Path | None = None,
-    asked: Asked | None = None,
     report: Report | None = None,
+    **asked: Any,
 ) -> Screen:
     """Screen, and write what was found: a page, or what `virtlab.screening` writes.
 
@@ -53,7 +50,7 @@ def screen_to_files(
     ----------
     output
         One name or several that end in ``.html``, or as `virtlab.screening.screen` has them.
-    params, data, seed, trials, force, candidates, asked, report
+    params, force, report, asked
         See `virtlab.screening.screen`.
 
     Raises
@@ -65,9 +62,7 @@ def screen_to_files(
     outputs = outputs_of(output)
     for path in outputs:
         _check(path)(path, force=force)
-    found = screen(
-        params, data=data, seed=seed, trials=trials, candidates=candidates, asked=asked, report=tell
-    )
+    found = screen(params, report=tell, **asked)
     for path in outputs:
         tell(Progress("writing", 1.0, message=path.name))
         write = write_page if path.suffix.lower() in SUFFIXES else write_screen
@@ -143,8 +138,14 @@ def _headline(dataset: xr.Dataset, ranked: int) -> str:
     if GOAL in dataset.dims:
         size = int((dataset["front"] == 1).sum())
         return f"{size:,} settings stand on the Pareto front; the surest of them: {at}."
-    (_, unit), mean = goals_of(dataset)[0], float(first["expected_objective"])
-    return f"First: {at}; expected {_goal_names(dataset)[0]}: {mean:.4g} {unit}".rstrip() + "."
+    unit, mean = goals_of(dataset)[0][1], _expected(first)[0]
+    return f"First: {at}; expected {_goal_names(dataset)[0]}: {mean} {unit}".rstrip() + "."
+
+
+def _expected(first: xr.Dataset) -> list[str]:
+    """Of one setting and goal: what is expected, and the ends of its interval."""
+    low, high = float(first["objective_low"]), float(first["objective_high"])
+    return alike([float(first["expected_objective"]), low, high], (high - low) / 2)
 
 
 def _numbers(dataset: xr.Dataset, ranked: int) -> list[Number]:
@@ -154,14 +155,10 @@ def _numbers(dataset: xr.Dataset, ranked: int) -> list[Number]:
     first = dataset.isel({SETTING: 0})
     found = []
     if goals_of(dataset) and GOAL not in dataset.dims:
-        low, high = float(first["objective_low"]), float(first["objective_high"])
-        found.append(
-            Number(
-                f"{float(first['expected_objective']):.4g}",
-                f"expected {_goal_names(dataset)[0]}{bracketed(first['expected_objective'].attrs)}",
-                f"90 % interval {low:.4g} to {high:.4g}",
-            )
-        )
+        mean, low, high = _expected(first)
+        unit = bracketed(first["expected_objective"].attrs)
+        label = f"expected {_goal_names(dataset)[0]}{unit}"
+        found.append(Number(mean, label, f"90 % interval {low} to {high}"))
     for name, label in (
         ("best_probability", "that no other setting is expected to be better"),
         ("front_probability", "that it stands on the Pareto front"),

@@ -19,7 +19,7 @@ from virtlab.report.drawing import (
     short,
     slant_labels,
 )
-from virtlab.screening.objective import cell
+from virtlab.screening.numerals import cell
 from virtlab.screening.table import bracketed, varying
 from virtlab.trials import SETTING
 

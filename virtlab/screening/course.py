@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from virtlab.config import read_text
 from virtlab.errors import ConfigError
-from virtlab.screening.objective import cell
+from virtlab.screening.numerals import cell
 from virtlab.screening.output import CSV, check_place
 
 MOST_BYTES = 2**26
@@ -150,7 +150,7 @@ class Course:
         best = np.nanmedian(self.values(policy, "best"), axis=0)
         low, middle, high = np.nanquantile(self.values(policy, "regret"), QUARTILES, axis=0)
         return [
-            f"{b:.4g}, {m:.3g} [{lo:.3g}, {hi:.3g}]"
+            f"{cell(b, 4)}, {cell(m, 3)} [{cell(lo, 3)}, {cell(hi, 3)}]"
             for b, lo, m, hi in zip(best, low, middle, high, strict=True)
         ]
 

@@ -39,7 +39,7 @@ _LONG_NAMES = {
     "makes of it; 0: lost in noise",
     "objective_ignorance_high": "upper end of its one-sided 95 % interval",
     "objective_shared": "standard deviation of what all members may miss together, beyond their "
-    "disagreement, as large as out of fold; 0: not known",
+    "disagreement, as large as out of fold; 0: no more, or not known",
     "require_probability": "probability that a trial meets all requirements",
     "require_probability_error": "its standard error: the truth taken for one more member, and "
     "what all members may miss of the margins together, as far as that is known",

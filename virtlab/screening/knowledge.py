@@ -15,6 +15,7 @@ from virtlab.design import Design
 from virtlab.screening.best import Best
 from virtlab.screening.findings import LIKELY, Findings
 from virtlab.screening.ignorance import Ignorance
+from virtlab.screening.numerals import cell
 from virtlab.screening.objective import Objective
 from virtlab.screening.record import Record, make_record
 
@@ -109,7 +110,7 @@ class Knowledge:
         """What is known, in words."""
         said = []
         if len(self.objective.goals) == 1 and self.reached.size:
-            best = f"{self.objective.signs[0] * self.reached[0].max():.6g}"
+            best = cell(self.objective.signs[0] * self.reached[0].max(), 4)
             if self.best is None:
                 said.append(f"best measured setting: {best}, what noise flatters taken out")
             else:

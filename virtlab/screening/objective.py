@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
@@ -16,6 +15,7 @@ from virtlab.config.params import ObjectiveTable
 from virtlab.errors import ConfigError
 from virtlab.expressions.arithmetic import Known, Values
 from virtlab.expressions.parsing import Expression, known_names, parse_goal, parse_requirement
+from virtlab.screening.numerals import cell
 from virtlab.trials import Measurement
 
 if TYPE_CHECKING:
@@ -293,26 +293,6 @@ def values_of(
 def told(settings: Mapping[str, NDArray[Any]], at: int) -> str:
     """One setting in words: ``stiffness = 40, drag = 0.4``."""
     return ", ".join(f"{name} = {cell(values[at])}" for name, values in settings.items())
-
-
-def cell(value: Any, digits: int = 6) -> str:
-    """A value as a person writes it: plain decimals, but for the very large and small.
-
-    Parameters
-    ----------
-    digits
-        That are told of a number; those before the point all are.
-    """
-    if isinstance(value, str):
-        return value
-    number = float(value)
-    if number == 0 or not math.isfinite(number):
-        return f"{number:g}"
-    size = math.floor(math.log10(abs(float(f"{number:.{digits - 1}e}"))))
-    if not -5 < size < max(digits, 7):
-        return f"{number:.{digits}g}"
-    told = f"{number:.{max(0, digits - 1 - size)}f}"
-    return told.rstrip("0").rstrip(".") if "." in told else told
 
 
 def _example(known: Known) -> str:

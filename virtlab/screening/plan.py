@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from virtlab.errors import ConfigError
 from virtlab.finite import finite
 from virtlab.modelfile import replace_whole
-from virtlab.screening.objective import cell
+from virtlab.screening.numerals import cell
 from virtlab.screening.output import CSV, JSON, VIRTUAL, check_place
 from virtlab.storage import output as datasets
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from virtlab.screening.findings import LIKELY, MOST_ON_FRONT
+from virtlab.screening.numerals import cell
 from virtlab.screening.replicates import MOST_REPLICATES
 from virtlab.screening.table import bracketed
 from virtlab.trials import SETTING
@@ -35,7 +36,7 @@ def remarks(dataset: xr.Dataset) -> list[str]:
             "one is expected to be better in one goal and as good in the others"
         )
     if dataset.attrs["goals"]:
-        if not (dataset["objective_shared"] > 0).any():
+        if not dataset.attrs["errors_out_of_fold"]:
             said.append(
                 "the 90 % intervals are of the members' disagreement alone: the model keeps no "
                 "trials, or too few, that tell what all members miss; take them for too narrow"
@@ -79,8 +80,8 @@ def _best(dataset: xr.Dataset) -> str:
     value = float(np.ravel(dataset.attrs["best_measured"])[0])
     unit = bracketed(dataset["expected_objective"].attrs).strip(" []")
     return (
-        f"best measured: {value:.4g}{' ' * bool(unit)}{unit} ({source}); P(better), improvement: "
-        "of one more trial, noise included"
+        f"best measured: {cell(value, 4)}{' ' * bool(unit)}{unit} ({source}); P(better), "
+        "improvement: of one more trial, noise included"
     )
 
 

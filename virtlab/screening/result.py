@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,10 +10,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from virtlab.screening.dataset import parameters_of
-from virtlab.screening.objective import Objective, cell
+from virtlab.screening.numerals import alike, cell
+from virtlab.screening.objective import Objective
 from virtlab.screening.remarks import legend, remarks
 from virtlab.screening.suggestion import Suggestion
-from virtlab.screening.table import WIDEST, Column, bracketed, columns, constants, lines_of, varying
+from virtlab.screening.table import (
+    WIDEST,
+    Column,
+    bracketed,
+    columns,
+    constants,
+    lines_of,
+    varying,
+    wrapped,
+)
 from virtlab.trials import SETTING
 
 if TYPE_CHECKING:
@@ -80,27 +91,30 @@ class Screen:
         """
         found = self.dataset
         attrs, size = found.attrs, found.sizes[SETTING]
-        lines = [
-            f"{attrs['objective']}: {size:,} settings, {attrs['trials_per_setting']:,} virtual "
+        many = "settings" if size != 1 else "setting"
+        said = [
+            f"{attrs['objective']}: {size:,} {many}, {attrs['trials_per_setting']:,} virtual "
             f"trials at each, {attrs['members']} members, seed {attrs['seed']}"
         ]
         if constant := constants(found):
-            lines.append(f"at {constant}")
+            said.append(f"at {constant}")
+        lines = _wrapped(said, width)
         if self.ranked:
             lines += lines_of(columns(found, slice(0, min(TOP, self.ranked))), width=width)
         if self.ranked > TOP:
             lines.append(f"… and {self.ranked - TOP:,} more")
-        lines += [*remarks(found), *legend(found)]
+        lines += _wrapped([*remarks(found), *legend(found)], width)
         if apart := size - self.ranked:
-            lines.append(
+            lines += wrapped(
                 f"not ranked: {apart:,} of {size:,} settings lie outside the training data, where "
-                "the model guesses; nearest first:"
+                "the model guesses; nearest first:",
+                width,
             )
             end = self.ranked + min(TOP, apart)
             lines += lines_of(columns(found, slice(self.ranked, end)), width=width)
             lines += [f"… and {apart - TOP:,} more"] * (apart > TOP)
         lines += self._suggested(width)
-        lines += [f"trust: {said}" for said in attrs["trust"].splitlines()]
+        lines += _wrapped([f"trust: {said}" for said in attrs["trust"].splitlines()], width)
         return lines + [f"written to {path}" for path in self.outputs]
 
     def __repr__(self) -> str:
@@ -151,12 +165,21 @@ class Screen:
             cells = [cell(row["setting"][name]) for row in batch]
             table.append(Column(name + bracketed(found[name].attrs), cells))
         if len(self.objective.goals) == 1:
-            off = [f"{row['expected_objective']:.4g} ± {row['unknown'][0]:.2g}" for row in batch]
+            unknown = [row["unknown"][0] for row in batch]
+            step = float(np.median(unknown))
+            means = alike([row["expected_objective"] for row in batch], step)
+            off = [f"{m} ± {own}" for m, own in zip(means, alike(unknown, step), strict=True)]
             table.append(Column("objective ± unknown", off))
+        adds = [row["adds"] for row in batch]
         table += [
-            Column("still unknown" if explore else "adds", [f"{row['adds']:.2g}" for row in batch]),
+            Column("still unknown" if explore else "adds", alike(adds, float(np.median(adds)))),
             Column("P(success)", [f"{row['success_probability']:.2f}" for row in batch]),
             Column("domain", [row["domain"] for row in batch]),
         ]
         laid_out = lines_of(table, width=width)
-        return [f"run next ({what} those above it):", *laid_out, *self.suggestion.remarks]
+        said = _wrapped(self.suggestion.remarks, width)
+        return [*wrapped(f"run next ({what} those above it):", width), *laid_out, *said]
+
+
+def _wrapped(sentences: Sequence[str], width: int) -> list[str]:
+    return [line for said in sentences for line in wrapped(said, width)]

@@ -124,6 +124,7 @@ def screen(
     dataset = make_dataset(
         model, design, objective, findings, order, params, best, needed, suggestion
     )
+    dataset.attrs["errors_out_of_fold"] = int(shared is not None)
     for path in outputs:
         tell(Progress("writing", 1.0, message=path.name))
         write_screen(dataset, path, force=force)

@@ -13,6 +13,8 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from virtlab.screening.numerals import cell
+
 Floats = NDArray[np.float64]
 
 INTERVAL = 0.90
@@ -86,7 +88,7 @@ def expect(values: Floats, member: NDArray[np.integer], members: int) -> Expecta
 
 def told_ignorance(own: float, most: float) -> str:
     """Ignorance as text; where it is lost in noise, what it is below in 95 of 100 cases."""
-    return f"{own:.2g}" if own or not most else f"< {most:.2g}"
+    return cell(own, 2) if own or not most else f"< {cell(most, 2)}"
 
 
 def together(goals: Sequence[Expectation]) -> Expectation:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import io
 import math
+import textwrap
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from virtlab.screening.dataset import GOAL, parameters_of
-from virtlab.screening.objective import cell
-from virtlab.screening.spread import told_ignorance
+from virtlab.screening.numerals import alike, cell
+from virtlab.screening.spread import Floats
 from virtlab.trials import SETTING
 
 if TYPE_CHECKING:
@@ -64,13 +65,13 @@ def columns(dataset: xr.Dataset, rows: slice | NDArray[np.intp]) -> list[Column]
         found.append(Column("P(require)", cells))
     found += _shares(part, "improvement_probability", "P(better)")
     if "expected_improvement" in part:
-        cells = [f"{value:.2g}" for value in part["expected_improvement"].values]
+        cells = _spreads(part["expected_improvement"].values)
         found.append(Column("improvement", cells, needed=False))
     if "replicates" in part:
         cells = [_count(value) for value in part["replicates"].values.tolist()]
         found.append(Column("replicates", cells, needed=False))
     if "cost" in part:
-        found.append(Column("cost", [f"{value:.4g}" for value in part["cost"].values]))
+        found.append(Column("cost", [cell(value, 4) for value in part["cost"].values]))
     return [*found, Column("domain", part["domain"].values.tolist())]
 
 
@@ -96,13 +97,16 @@ def constants(dataset: xr.Dataset) -> str:
 
 
 def lines_of(table: list[Column], *, width: int = WIDEST) -> list[str]:
-    """Lay a table out with rich; of columns that are not needed the last go where it is too wide.
+    """Lay a table out with rich; where it is too wide, units go below the names.
 
-    What is still too wide then is longer than the terminal, rather than cut.
+    Then, of columns that are not needed, the last go. What is still too wide is longer than the
+    terminal, rather than cut.
     """
     from rich.console import Console
 
     console = Console(file=io.StringIO(), width=10_000, color_system=None, legacy_windows=False)
+    if console.measure(_laid_out(table)).maximum > width:
+        table = [replace(column, head=column.head.replace(" [", "\n[")) for column in table]
     keep = list(table)
     while console.measure(laid_out := _laid_out(keep)).maximum > width:
         spare = [column for column in keep if not column.needed]
@@ -112,8 +116,13 @@ def lines_of(table: list[Column], *, width: int = WIDEST) -> list[str]:
     console.print(laid_out)
     assert isinstance(console.file, io.StringIO)
     lines = [line.rstrip() for line in console.file.getvalue().splitlines()]
-    left = [column.head for column in table if column not in keep]
-    return lines + [f"no room for {', '.join(left)}: widen the terminal, or use -o"] * bool(left)
+    left = ", ".join(column.head.replace("\n", " ") for column in table if column not in keep)
+    return lines + wrapped(f"no room for {left}: widen the terminal, or use -o", width) * bool(left)
+
+
+def wrapped(text: str, width: int) -> list[str]:
+    """Break a sentence between words, where it is longer than a line."""
+    return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False) or [""]
 
 
 def _laid_out(table: list[Column]) -> Table:
@@ -150,34 +159,33 @@ def _goals(part: xr.Dataset) -> list[Column]:
     found, goals = [], goals_of(part)
     for number, (text, unit) in enumerate(goals):
         own = part if len(goals) == 1 else part.isel({GOAL: number})
-        value = {
-            name: own[name].values.tolist()
-            for name in (
-                "expected_objective",
-                "objective_low",
-                "objective_high",
-                "objective_noise",
-                "objective_ignorance",
-                "objective_ignorance_high",
-            )
-        }
-        ends = zip(value["objective_low"], value["objective_high"], strict=True)
-        sure = zip(value["objective_ignorance"], value["objective_ignorance_high"], strict=True)
+        low, high = own["objective_low"].values, own["objective_high"].values
+        step = float(np.median(high - low)) / 2
+        ends = zip(alike(low, step), alike(high, step), strict=True)
         name = "objective" if len(goals) == 1 else text
         found += [
             Column(
                 name + bracketed({"units": unit or "1"}),
-                [f"{value:.4g}" for value in value["expected_objective"]],
+                alike(own["expected_objective"].values, step),
             ),
-            Column("90 %", [f"{low:.4g} to {high:.4g}" for low, high in ends], needed=False),
-            Column("noise", [f"{noise:.2g}" for noise in value["objective_noise"]], needed=False),
-            Column(
-                "ignorance",
-                [told_ignorance(own, most) for own, most in sure],
-                needed=False,
-            ),
+            Column("90 %", [f"{low} to {high}" for low, high in ends], needed=False),
+            Column("noise", _spreads(own["objective_noise"].values), needed=False),
+            Column("ignorance", _ignorance(own), needed=False),
         ]
     return found
+
+
+def _ignorance(own: xr.Dataset) -> list[str]:
+    """What it is; where it is lost in noise, what it is below in 95 of 100 cases."""
+    known, most = own["objective_ignorance"].values, own["objective_ignorance_high"].values
+    lost = (known == 0) & (most > 0)
+    cells = _spreads(np.where(lost, most, known))
+    return [f"< {told}" if below else told for told, below in zip(cells, lost, strict=True)]
+
+
+def _spreads(values: Floats) -> list[str]:
+    """Standard deviations, or gains: two digits of a usual one that is not 0."""
+    return alike(values, float(np.median(values[values > 0])) if (values > 0).any() else 0)
 
 
 def _shares(part: xr.Dataset, name: str, head: str) -> list[Column]:
