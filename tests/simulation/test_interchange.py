@@ -126,6 +126,7 @@ def test_inference_data_has_chain_and_draw_first(params, tmp_path, tiny, regions
 
 
 @pytest.mark.skipif(not importlib.util.find_spec("arviz"), reason="ArviZ is not installed")
+@pytest.mark.filterwarnings("ignore::FutureWarning")  # when ArviZ is imported
 def test_arviz_reads_inference_data(params, tmp_path):
     import arviz
 
