@@ -186,7 +186,8 @@ def fit(
 
     def begin(which: int, resume: Checkpoint | None = None) -> Attempt:
         lesson = _Lesson(blocks, options, sizes, folds, seed, stream, start)
-        return _begin(candidates[which], lesson, np.random.default_rng([seed, which]), resume)
+        own = np.random.default_rng([seed, which]) if which else rng
+        return _begin(candidates[which], lesson, own, resume)
 
     if resume is None:
         attempt, which, ended = _best(
