@@ -163,8 +163,13 @@ def connected(workers: int | None, cluster: str | None) -> Iterator[Client]:
     with contextlib.ExitStack() as stack:
         try:
             if cluster is None:
-                # No dashboard: it is half of what the start takes, and nobody is told where it is.
-                own = LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None)
+                own = LocalCluster(
+                    n_workers=workers,
+                    threads_per_worker=1,
+                    # Half of what the start takes, and nobody is told where it is.
+                    scheduler_kwargs={"dashboard": False},
+                    dashboard_address=":0",  # any port: another cluster may have Dask's own
+                )
                 client = stack.enter_context(Client(stack.enter_context(own)))
             else:
                 client = stack.enter_context(Client(cluster, timeout=TIMEOUT))
