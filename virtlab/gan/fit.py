@@ -185,23 +185,23 @@ def fit(
     ).repeated(options.generators)
 
     def begin(which: int, resume: Checkpoint | None = None) -> Attempt:
-        lesson = _Lesson(blocks, options, sizes, folds, seed, stream, start)
+        task = _Task(blocks, options, sizes, folds, seed, stream, start)
         own = np.random.default_rng([seed, which]) if which else rng
-        return _begin(candidates[which], lesson, own, resume)
+        return _begin(candidates[which], task, own, resume)
 
     if resume is None:
         attempt, which, ended = _best(
             [partial(begin, which) for which in range(len(candidates))], sizes, limits, report
         )
     else:
-        which, ended = int(resume[1]["candidate"]), ""
+        which, ended = int(resume[1]["candidate"]), None
         attempt = begin(which, resume)
 
     def save_attempt(checkpoint: Checkpoint) -> None:
         arrays, position = checkpoint
         save((arrays, position | {"candidate": which}))
 
-    if ended in ("", *DONE):
+    if ended is None:
         ended = attempt.run(len(attempt.stages), sizes, limits, report, save_attempt)
     # What follows the fit may be interrupted, too.
     save_attempt((attempt.state.arrays(), attempt.state.position()))
@@ -209,7 +209,7 @@ def fit(
 
 
 @dataclass(frozen=True)
-class _Lesson:
+class _Task:
     """What an attempt learns from, and how."""
 
     blocks: Blocks
@@ -226,39 +226,46 @@ def _best(
     sizes: Sizes,
     limits: Limits,
     report: Callable[[Moment], None],
-) -> tuple[Attempt, int, str]:
-    """The generator that is best on held-out settings after its first stage; how that ended.
+) -> tuple[Attempt, int, str | None]:
+    """The generator that is best on held-out settings after its first stage.
 
     Several are not saved on the way: where they are tried, trials are few and stages short.
+
+    Returns
+    -------
+    attempt, which, ended
+        `ended` is what ended training before all were tried; None: it is to go on.
     """
     if len(begin) == 1:
-        return begin[0](), 0, ""
-    tried: list[tuple[Attempt, str]] = []
+        return begin[0](), 0, None
+    tried: list[Attempt] = []
 
     def told(moment: Moment) -> None:
         report(replace(moment, fraction=(len(tried) + moment.fraction) / (2 * len(begin))))
 
+    ended = None
     for start in begin:
-        attempt = start()
         try:
+            attempt = start()
             ended = attempt.run(1, sizes, limits, told, lambda _checkpoint: None)
         except KeyboardInterrupt:
             if not tried:
                 raise
-            ended, attempt = "interrupted", tried[-1][0]
-        tried.append((attempt, ended))
+            ended = "interrupted"  # before it had a score
+        else:
+            tried.append(attempt)
         if ended not in DONE:
             break
-    which = int(np.argmin([attempt.score for attempt, _ in tried]))
-    return tried[which][0], which, tried[-1][1]
+    which = int(np.argmin([attempt.score for attempt in tried]))
+    return tried[which], which, None if ended in DONE else ended
 
 
 def _begin(
-    generator: Generator, lesson: _Lesson, rng: np.random.Generator, resume: Checkpoint | None
+    generator: Generator, task: _Task, rng: np.random.Generator, resume: Checkpoint | None
 ) -> Attempt:
     """Networks where training starts, or goes on from a checkpoint."""
-    blocks, options, folds, start = lesson.blocks, lesson.options, lesson.folds, lesson.start
-    sizes, stream, game = lesson.sizes, lesson.stream, game_for(blocks.layout, options.preset)
+    blocks, options, folds, start = task.blocks, task.options, task.folds, task.start
+    sizes, stream, game = task.sizes, task.stream, game_for(blocks.layout, options.preset)
     critic = Critic(generator.inputs, blocks.layout, encoder=options.critic, spectral=game.spectral)
     table = Table(critic, sizes.members, options.generators, options.critics)
     critics = critic.init(rng, sizes.members * options.critics)
@@ -276,7 +283,7 @@ def _begin(
         weights, predicted, whole = start_processes(generator, weights, blocks, folds, rng)
     data = TrainingSet(blocks, predicted)
     state = State.start(weights, critics)
-    judge = Judge(generator, data, folds, lesson.seed)
+    judge = Judge(generator, data, folds, task.seed)
     if resume is not None:
         state.restore(*resume)
     elif start is not None:  # it may need no training at all
@@ -286,7 +293,7 @@ def _begin(
     def stages_on(
         table: Table, data: TrainingSet, folds: Folds, state: State, among: tuple[int, int] | None
     ) -> list[Stage]:
-        batches = Minibatches(data, folds, sizes.batch, lesson.seed + 1, among)
+        batches = Minibatches(data, folds, sizes.batch, task.seed + 1, among)
         if stream is not None:
             batches = streamed(batches, stream, blocks.setting, sizes.folds, options.generators)
         first = among[0] if among else 0

@@ -44,15 +44,33 @@ def check_output(path: Path, *, force: bool = False) -> None:
     ConfigError, OutputError
         See `write_screen`.
     """
+    check_file(path, "screen", _is_screen, f".html, {CSV}", force=force)
+
+
+def check_file(
+    path: Path, what: str, is_own: Callable[[Path], bool], first: str = CSV, *, force: bool
+) -> None:
+    """Refuse a table or dataset that cannot be written; as `check_place`.
+
+    Parameters
+    ----------
+    first
+        The suffixes that are named first where another one is found.
+
+    Raises
+    ------
+    ConfigError, OutputError
+        The suffix names no format, or something else is there.
+    """
     if path.suffix in (datasets.NETCDF, datasets.ZARR):
         datasets.check_output(path, force=force)
         return
     if path.suffix not in (CSV, JSON) or "\0" in str(path):
         raise ConfigError(
-            f"output {str(path)!r}: expected a name that ends in .html, {CSV}, {JSON}, "
+            f"output {str(path)!r}: expected a name that ends in {first}, {JSON}, "
             f"{datasets.NETCDF} or {datasets.ZARR}, found {path.suffix or 'no suffix'!r}"
         )
-    check_place(path, "screen", _is_screen, force=force)
+    check_place(path, what, is_own, force=force)
 
 
 def check_place(

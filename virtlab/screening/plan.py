@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from virtlab.errors import ConfigError
 from virtlab.finite import finite
 from virtlab.modelfile import replace_whole
 from virtlab.screening.numerals import cell
-from virtlab.screening.output import CSV, JSON, VIRTUAL, check_place
+from virtlab.screening.output import CSV, JSON, VIRTUAL, check_file
 from virtlab.storage import output as datasets
 
 if TYPE_CHECKING:
@@ -210,15 +209,7 @@ def check_plan(path: Path, *, force: bool = False) -> None:
     ConfigError, OutputError
         The suffix names no format, or something else is there.
     """
-    if path.suffix in (datasets.NETCDF, datasets.ZARR):
-        datasets.check_output(path, force=force)
-        return
-    if path.suffix not in (CSV, JSON) or "\0" in str(path):
-        raise ConfigError(
-            f"output {str(path)!r}: expected a name that ends in {CSV}, {JSON}, "
-            f"{datasets.NETCDF} or {datasets.ZARR}, found {path.suffix or 'no suffix'!r}"
-        )
-    check_place(path, "plan", _is_plan, force=force)
+    check_file(path, "plan", _is_plan, force=force)
 
 
 def write_plan(plan: Power, path: Path, *, force: bool = False) -> None:

@@ -6,6 +6,7 @@ scientist knows, so whatever is a guess says so.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -107,7 +108,8 @@ def write_starter(paths: Sequence[Path], output: Path, name: str | None = None) 
     except FileExistsError as error:
         raise OutputError(f"{output} exists and is left as it is") from error
     except OSError as error:
-        output.unlink(missing_ok=True)  # on a full disk it is there, and empty
+        with contextlib.suppress(OSError):
+            output.unlink()  # on a full disk it is there, and empty
         raise OutputError(f"{output}: cannot be written: {error.strerror}") from error
     return output
 

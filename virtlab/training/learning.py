@@ -40,13 +40,15 @@ LOOKS_AFTER = 60.0
 class Data:
     """What is learned from: all trials, or a sample of those that memory does not hold.
 
-    `left_out` says which trials were left out on purpose, and how many.
+    `left_out` says which trials were left out on purpose, and how many; `doubts`, what of them
+    looks wrong.
     """
 
     trials: xr.Dataset
     digest: str
     large: LargeTrials | None = None
     left_out: dict[str, Any] | None = None
+    doubts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

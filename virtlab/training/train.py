@@ -106,7 +106,8 @@ def train(
     if model is not None and private:
         refuse_open_parent(model)
     data, categories = _read(experiment, seed, tell, leave_out)
-    for doubt in doubts(data.trials):
+    data = replace(data, doubts=tuple(doubts(data.trials)))
+    for doubt in data.doubts:
         tell(Progress("reading", READ, note=doubt))
     if model is not None and data.large is not None:
         raise ConfigError(
@@ -315,7 +316,7 @@ def _manifest(lesson: Lesson, learned: Learned, start: dict[str, Any] | None) ->
     told["data"] |= {"sha256": data.digest, "settings": learned.settings}
     told["data"]["left_out"] = data.left_out
     told["data"]["private"] = experiment.training.private
-    told["data"]["doubts"] = [] if experiment.training.private else doubts(data.trials)
+    told["data"]["doubts"] = [] if experiment.training.private else list(data.doubts)
     if experiment.training.private:
         once = np.unique(lesson.learnable.setting, return_index=True)[1]
         settings = {p.name: data.trials[p.name].values[once] for p in lesson.learnable.parameters}
