@@ -24,8 +24,8 @@ Floats = NDArray[np.float32]
 
 BLOCK = 1024  # trials of one setting that are kept together, at most
 BLOCK_LATENTS = 2**22  # and so many latents: some images have a million
-NUMBERS_AT_ONCE = 2**20  # latents and values that a thread works on, so that its cache holds them
-PAIRS_AT_ONCE = 2**14  # of random words that become Gaussian numbers; for the same reason
+NUMBERS_AT_ONCE = 2**22  # latents and values that a thread works on; fewer wait for Python's lock
+PAIRS_AT_ONCE = 2**16  # of random words that become Gaussian numbers, so that the cache holds them
 _UNIFORM, _NORMAL = 0, 1
 
 
@@ -248,6 +248,7 @@ class _Source:
 
     def __init__(self, seed: int) -> None:
         self._philox: Any = np.random.Philox(0)
+        self._generator = np.random.Generator(self._philox)
         self._seed = seed
 
     def uniform(self, runs: list[Trials], width: int) -> Floats:
@@ -271,8 +272,12 @@ class _Source:
         for run in runs:
             counter, skip = divmod(run.first * steps, 4)
             self._turn_to(run.key, counter, which)
-            parts.append(self._philox.random_raw(skip + run.count * steps)[skip:])
+            parts.append(self._raw(skip + run.count * steps)[skip:])
         return _joined(parts).astype("<u8", copy=False).view("<u4")
+
+    def _raw(self, count: int) -> NDArray[np.uint64]:
+        """Words of the stream as they are; unlike `random_raw` it lets other threads run."""
+        return self._generator.integers(0, 2**64 - 1, count, np.uint64, endpoint=True)
 
     def _turn_to(self, key: int, counter: int, which: int) -> None:
         # A new Philox would ask the operating system for randomness, which takes longer than

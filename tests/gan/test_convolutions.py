@@ -9,9 +9,9 @@ from virtlab.gan.convolutions import (
     arrange,
     convolve,
     flatten,
+    grow,
     init_convolution,
     taps_of,
-    upsample,
 )
 
 MEMBERS, ROWS = 2, 3
@@ -69,7 +69,43 @@ def test_a_short_dim_beside_long_ones_is_of_channels(shape, space, channels):
         np.testing.assert_array_equal(arranged[0, 0, ..., 1], own.take(1, part.channel_axis))
 
 
-def test_upsampling_repeats_each_place():
-    x = tf.constant(np.arange(6, dtype=np.float32).reshape(1, 1, 2, 3, 1))
-    found = np.asarray(upsample(x, (2, 1)))
-    np.testing.assert_array_equal(found[0, 0, ..., 0], [[0, 1, 2], [0, 1, 2], [3, 4, 5], [3, 4, 5]])
+@pytest.mark.parametrize("members", [1, 2])  # one: as in an exported generator
+@pytest.mark.parametrize(
+    ("factor", "inputs", "space"),
+    [
+        ((2,), (5,), (10,)),
+        ((2, 2), (4, 3), (8, 6)),
+        ((2, 1), (3, 4), (6, 4)),
+        ((2, 2), (4, 3), (7, 5)),
+    ],
+)
+def test_growing_repeats_each_place_convolves_and_cuts(factor, inputs, space, members):
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((members, ROWS, *inputs, 2)).astype(np.float32)
+    weights = init_convolution(rng, "c", 3 ** len(inputs), 2, 5, members=members)
+    weights["c.0.b"] = rng.standard_normal(weights["c.0.b"].shape).astype(np.float32)
+    weights = {name: tf.constant(value) for name, value in weights.items()}
+    repeated = x
+    for axis, times in enumerate(factor):
+        repeated = repeated.repeat(times, axis=2 + axis)
+    for member in range(members):
+        kernel = tf.reshape(weights["c.0.w"][member], (*(3 for _ in inputs), 2, 5))
+        expected = tf.nn.convolution(repeated[member], kernel, padding="SAME")
+        expected += tf.reshape(weights["c.0.b"][member], (-1,))
+        whole = tuple(slice(length) for length in space)
+        found = grow(weights, "c.0", tf.constant(x), factor, space)[member]
+        np.testing.assert_allclose(found, expected[:, *whole], atol=1e-5)
+
+
+@pytest.mark.parametrize("space", [(8,), (7,), (4, 12), (5, 5)])
+@pytest.mark.parametrize("outputs", [1, 2, 6, 20])
+def test_a_member_alone_is_convolved_as_with_others(space, outputs):
+    rng = np.random.default_rng(0)
+    x = tf.constant(rng.standard_normal((2, ROWS, *space, 3)), tf.float32)
+    weights = init_convolution(rng, "c", 3 ** len(space), 3, outputs, members=2)
+    weights["c.0.b"] = rng.standard_normal(weights["c.0.b"].shape).astype(np.float32)
+    together = convolve(weights, "c.0", x, (1,) * len(space))
+    for member in range(2):
+        own = {name: value[member : member + 1] for name, value in weights.items()}
+        alone = convolve(own, "c.0", x[member : member + 1], (1,) * len(space))
+        np.testing.assert_allclose(alone[0], together[member], atol=1e-5)

@@ -18,6 +18,7 @@ from virtlab.gan.blocks import Floats, Part
 from virtlab.gan.layers import Weights, init_dense
 
 Space = tuple[int, ...]
+TILE = 16  # outputs that LiteRT's convolutions compute at once
 
 
 def arrange(part: Part, values: tf.Tensor) -> tf.Tensor:
@@ -80,12 +81,28 @@ def _convolve_in_place(weights: Weights, name: str, x: tf.Tensor) -> tf.Tensor:
 
 
 def _convolve_alone(weights: Weights, name: str, x: tf.Tensor) -> tf.Tensor:
-    """Three places along each axis, of one member."""
-    kernel = weights[f"{name}.w"]
-    kernel = tf.reshape(kernel, (*(3 for _ in x.shape[2:-1]), x.shape[-1], kernel.shape[-1]))
-    found = tf.nn.convolution(tf.reshape(x, x.shape[1:]), kernel, padding="SAME")
-    bias = tf.reshape(weights[f"{name}.b"], (-1,))
-    return tf.reshape(found + bias, (1, *found.shape))
+    """Three places along each axis, of one member.
+
+    A library computes `TILE` outputs at a time: where there are fewer, neighbours along the last
+    axis are outputs of one wider kernel, which takes steps of as many places.
+    """
+    kernel = _kernel(weights, name, x)
+    *_, length, _ = x.shape
+    outputs = kernel.shape[-1]
+    block = max(n for n in range(1, max(1, TILE // outputs) + 1) if length % n == 0)
+    before = [[0, 0]] * (kernel.shape.rank - 3)
+    shifted = [tf.pad(kernel, [*before, [i, block - 1 - i], [0, 0], [0, 0]]) for i in range(block)]
+    stride = [1] * (x.shape.rank - 4) + [block]
+    wide = tf.concat(shifted, axis=-1)
+    found = tf.nn.convolution(tf.reshape(x, x.shape[1:]), wide, strides=stride, padding="SAME")
+    bias = tf.tile(tf.reshape(weights[f"{name}.b"], (-1,)), (block,))
+    return tf.reshape(found + bias, (*x.shape[:-1], outputs))
+
+
+def _kernel(weights: Weights, name: str, x: tf.Tensor) -> tf.Tensor:
+    """One member's kernel, ``(3 along each axis, input, output)``."""
+    flat = weights[f"{name}.w"]
+    return tf.reshape(flat, (*(3 for _ in x.shape[2:-1]), x.shape[-1], flat.shape[-1]))
 
 
 def taps_of(stride: Space) -> int:
@@ -93,16 +110,76 @@ def taps_of(stride: Space) -> int:
     return math.prod(3 if step == 1 else 2 * step for step in stride)
 
 
-def upsample(x: tf.Tensor, factor: Space) -> tf.Tensor:
-    """Repeat each place: with a convolution after it free of checkerboards (Odena et al. 2016)."""
+def grow(weights: Weights, name: str, x: tf.Tensor, factor: Space, space: Space) -> tf.Tensor:
+    """Repeat each place, convolve three places along each axis, and cut to `space`.
+
+    Upsampling with a convolution after it is free of checkerboards (Odena et al. 2016). Of three
+    neighbours on the fine grid some are one place of the coarse grid: their weights are summed,
+    which takes less than half of the products, and nothing is repeated (sub-pixel convolution, Shi
+    et al. 2016).
+    """
+    found = (_grow_alone if x.shape[0] == 1 else _grow_together)(weights, name, x, factor)
+    if tuple(found.shape[2:-1]) == space:
+        return found
+    return tf.slice(found, [0] * found.shape.rank, [*found.shape[:2], *space, found.shape[-1]])
+
+
+def _grow_together(weights: Weights, name: str, x: tf.Tensor, factor: Space) -> tf.Tensor:
+    """`grow` of all members: a product with the shifted whole for all places that it reaches.
+
+    A place of the fine grid is a place of the coarse grid and a phase, its offset in there.
+    """
+    members, rows, *coarse, channels = x.shape
+    along = range(len(coarse))
+    kernel = tf.reshape(weights[f"{name}.w"], (members, *(3 for _ in coarse), channels, -1))
+    padded = tf.pad(x, [[0, 0], [0, 0], *([1, 1] for _ in coarse), [0, 0]])
+    totals = dict.fromkeys(product(*map(range, factor)), weights[f"{name}.b"])
+    for shift in product(range(3), repeat=len(coarse)):
+        reached = {phase: [_taps(phase[i], shift[i], factor[i]) for i in along] for phase in totals}
+        reached = {phase: taps for phase, taps in reached.items() if all(taps)}
+        kernels = [
+            tf.add_n([kernel[:, *tap] for tap in product(*taps)]) for taps in reached.values()
+        ]
+        piece = tf.slice(padded, [0, 0, *shift, 0], x.shape)
+        flat = tf.reshape(piece, (members, rows * math.prod(coarse), channels))
+        products = tf.split(tf.matmul(flat, tf.concat(kernels, -1)), len(reached), axis=-1)
+        for phase, found in zip(reached, products, strict=True):
+            totals[phase] += found
+    phases = tf.stack(list(totals.values()), axis=2)
+    # Members and rows as one: LiteRT transposes six dims at most.
+    whole = tf.reshape(phases, (members * rows, *coarse, *factor, phases.shape[-1]))
+    order = [axis for i in along for axis in (1 + i, 1 + len(coarse) + i)]
+    fine = (n * times for n, times in zip(coarse, factor, strict=True))
+    turned = tf.transpose(whole, [0, *order, whole.shape.rank - 1])
+    return tf.reshape(turned, (members, rows, *fine, phases.shape[-1]))
+
+
+def _taps(phase: int, shift: int, times: int) -> list[int]:
+    """Which of three neighbours on the fine grid lie in the coarse place that is so far away."""
+    return [tap for tap in range(3) if (phase + tap - 1) // times == shift - 1]
+
+
+def _grow_alone(weights: Weights, name: str, x: tf.Tensor, factor: Space) -> tf.Tensor:
+    """`grow` of one member, as in an exported generator: one transposed convolution."""
+    kernel = _kernel(weights, name, x)
     for axis, times in enumerate(factor):
-        if times == 1:
-            continue
-        shape = list(x.shape)
-        repeated = tf.stack([x] * times, axis=3 + axis)
-        shape[2 + axis] *= times
-        x = tf.reshape(repeated, shape)
-    return x
+        reach = range(-1, times + 1)  # on the fine grid, of a place on the coarse one
+        seen = [[float(0 <= at + tap - 1 < times) for tap in range(3)] for at in reach]
+        order = [*range(1, axis + 1), 0, *range(axis + 1, kernel.shape.rank)]
+        kernel = tf.transpose(tf.tensordot(tf.constant(seen), kernel, (1, axis)), order)
+    rows, *coarse, channels = x.shape[1:]
+    outputs = kernel.shape[-1]
+    fine = [n * times for n, times in zip(coarse, factor, strict=True)]
+    second = [1] * (2 - len(coarse))  # axis, which signals lack
+    kernel = tf.reshape(kernel, (*kernel.shape[: len(coarse)], *second, channels, outputs))
+    found = tf.nn.conv2d_transpose(
+        tf.reshape(x, (rows, *coarse, *second, channels)),
+        tf.transpose(kernel, (0, 1, 3, 2)),
+        (rows, *fine, *second, outputs),
+        (*factor, *second),
+    )
+    bias = tf.reshape(weights[f"{name}.b"], (-1,))
+    return tf.reshape(found + bias, (1, rows, *fine, outputs))
 
 
 def _gather_taps(x: tf.Tensor, axis: int, stride: int) -> tf.Tensor:

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from virtlab.gan.blocks import Floats, Layout, Part
-from virtlab.gan.convolutions import Space, convolve, flatten, init_convolution, taps_of, upsample
+from virtlab.gan.convolutions import Space, convolve, flatten, grow, init_convolution, taps_of
 from virtlab.gan.draws import apply_levels, draw_levels, to_gumbel
 from virtlab.gan.encoders import SHORT, encoder_of
 from virtlab.gan.layers import Weights, dense, init_dense, leaky
@@ -232,7 +232,6 @@ def _grow(weights: Weights, part: Part, h: tf.Tensor) -> tf.Tensor:
     x = tf.reshape(x, (*x.shape[:2], *spaces[0], channels[0]))
     one = (1,) * len(part.space)
     for i, (before, after) in enumerate(pairwise(spaces)):
-        x = upsample(x, tuple(1 if n == m else 2 for n, m in zip(before, after, strict=True)))
-        x = tf.slice(x, [0] * x.shape.rank, [*x.shape[:2], *after, channels[i]])
-        x = leaky(convolve(weights, f"grow.{part.name}.conv{i}.0", x, one))
+        factor = tuple(1 if n == m else 2 for n, m in zip(before, after, strict=True))
+        x = leaky(grow(weights, f"grow.{part.name}.conv{i}.0", x, factor, after))
     return flatten(part, convolve(weights, f"grow.{part.name}.conv{len(spaces) - 1}.0", x, one))

@@ -18,7 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 from virtlab.gan.blocks import Floats, Part
-from virtlab.gan.convolutions import convolve, flatten, init_convolution, upsample
+from virtlab.gan.convolutions import convolve, flatten, grow, init_convolution
 from virtlab.gan.layers import Weights, dense, init_dense, swish
 
 HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
@@ -143,8 +143,7 @@ class Head:
         x = swish(tf.reshape(h, (*h.shape[:2], *spaces[0], COARSE)))
         for i, space in enumerate(spaces[1:]):
             factor = tuple(2 if n != m else 1 for n, m in zip(space, spaces[i], strict=True))
-            x = _crop(upsample(x, factor), space)
-            x = swish(convolve(weights, f"{d}.conv{i}.0", x, ones))
+            x = swish(grow(weights, f"{d}.conv{i}.0", x, factor, space))
         x = convolve(weights, f"{d}.out.0", x, ones)
         pieces = tf.split(x, self.outputs, axis=-1)
         if self.part.channel_axis is None:
@@ -196,13 +195,6 @@ class Head:
         # Half a decade beyond a typical value's spread at most: exp must not run away.
         t = tf.clip_by_value(mean + width * normal, -8.0, 8.0)
         return _switch(found[0] + _logistic(lit), slope=slope) * tf.exp(center + scale * t)
-
-
-def _crop(x: tf.Tensor, space: tuple[int, ...]) -> tf.Tensor:
-    """The first places along each axis: upsampling may have made one too many."""
-    if tuple(x.shape[2:-1]) == space:
-        return x
-    return tf.slice(x, [0] * x.shape.rank, [*x.shape[:2], *space, x.shape[-1]])
 
 
 def _clipped(log_sd: tf.Tensor) -> tf.Tensor:

@@ -126,7 +126,7 @@ def simulate_regions(
         for _ in _in_turn(client, name, missing):
             pace.step()
     for region in regions:
-        look(drawer, regions.settings(region), trials_of(region), sample)
+        sample.add(look(drawer, regions.settings(region), trials_of(region), sample))
 
 
 def _in_turn(client: Client, name: str, regions: list[Region]) -> Iterator[Any]:

@@ -118,8 +118,7 @@ def simulate_to_file(
             _simulate_elsewhere(job, writer, sample, tell, workers, cluster)
         else:
             with threads() as pool:
-                drawer = Drawer(job.model, job.design, seed=job.params.seed, pool=pool)
-                stream(drawer, job.template, writer, sample, pool=pool, tell=tell)
+                stream(job.drawer(), job.template, writer, sample, pool=pool, tell=tell)
         tell(Progress("writing", 1.0, message=Path(job.target).name))
     return summarise(job.model, job.design, job.template, sample, planned, seed=job.params.seed)
 

@@ -1,17 +1,31 @@
-"""Draws a design region by region while the regions before are compressed and written."""
+"""Draws and compresses a design's regions side by side, a core each, and writes them in order."""
 
 from __future__ import annotations
 
+import threading
 import time
+from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Executor
-from typing import Any
+from concurrent.futures import CancelledError, Executor, Future, wait
+from itertools import islice
+from typing import Any, NamedTuple
 
 from virtlab.progress import Progress, Report
+from virtlab.runtime import cores
 from virtlab.simulation.drawing import Drawer
-from virtlab.simulation.summary import Sample
+from virtlab.simulation.summary import Piece, Sample
 from virtlab.storage.output import Writer
 from virtlab.storage.template import Region, Template
+
+SECONDS_BETWEEN = 0.1  # two looks at how far the threads are
+
+
+class _Filled(NamedTuple):
+    """A region that was drawn."""
+
+    piece: Piece
+    packed: Any
+    held: bool  # it was there already
 
 
 def stream(
@@ -25,35 +39,58 @@ def stream(
 ) -> None:
     """Draw and write every region that is not there yet.
 
-    Memory holds one region that is drawn and one that is compressed, whatever the whole takes.
+    Memory holds two regions per core, whatever the whole takes: one that is drawn, and one that
+    waits for its turn to be written.
 
     Raises
     ------
     OSError, OutputError
         A region cannot be written.
     """
-    pace, begun = Pace(len(template.regions), tell), None
-    for region in template.regions:
+    pace = Pace(len(template.regions), tell)
+    parts: dict[int, float] = {}
+    given_up = threading.Event()
+
+    def fill(number: int, region: Region) -> _Filled:
+        def drawn_so_far(part: float) -> None:
+            parts[number] = part
+            if given_up.is_set():
+                raise CancelledError
+
         settings, trials = template.regions.settings(region), trials_of(region)
         if writer.holds(region):
-            look(drawer, settings, trials, sample)
-            pace.skip()
-            continue
-        drawn = drawer.draw(settings, trials, pace.within)
-        if begun is not None:
-            writer.finish(begun)
-        begun = writer.begin(region, shaped(drawn, region), pool)
-        sample.add(settings, trials, drawn)
-        pace.step()
-    if begun is not None:
-        writer.finish(begun)
+            return _Filled(look(drawer, settings, trials, sample), None, held=True)
+        drawn = drawer.draw(settings, trials, drawn_so_far)
+        packed = writer.pack(region, shaped(drawn, region))
+        return _Filled(sample.take(settings, trials, drawn), packed, held=False)
+
+    todo, waiting = enumerate(template.regions), deque[tuple[int, Future[_Filled]]]()
+    try:
+        while True:
+            for number, region in islice(todo, 2 * cores() - len(waiting)):
+                parts[number] = 0.0  # here, so that threads never add to what is summed
+                waiting.append((number, pool.submit(fill, number, region)))
+            if not waiting:
+                return
+            number, future = waiting.popleft()
+            while wait([future], SECONDS_BETWEEN).not_done:
+                pace.within(sum(parts.values()))
+            filled = future.result()
+            sample.add(filled.piece)
+            del parts[number]
+            if filled.held:
+                pace.skip()
+                continue
+            writer.write(filled.packed)
+            pace.step(sum(parts.values()))
+    finally:
+        given_up.set()
 
 
-def look(drawer: Drawer, settings: range, trials: range, sample: Sample) -> None:
+def look(drawer: Drawer, settings: range, trials: range, sample: Sample) -> Piece:
     """Draw anew what the sample takes of a region that somebody else wrote."""
     some = sample.wanted(trials)
-    if some:
-        sample.add(settings, some, drawer.draw(settings, some))
+    return sample.take(settings, some, drawer.draw(settings, some)) if some else {}
 
 
 def shaped(drawn: dict[str, Any], region: Region) -> dict[str, Any]:
@@ -91,14 +128,14 @@ class Pace:
         """One region was there already."""
         self._skipped += 1
 
-    def step(self) -> None:
-        """One region more is drawn."""
+    def step(self, beside: float = 0.0) -> None:
+        """One region more is done, and so much of others."""
         self._done += 1
-        self.within(0.0)
+        self.within(beside)
 
-    def within(self, part: float) -> None:
-        """So much of the present region is drawn."""
-        done = self._done + part
+    def within(self, beside: float) -> None:
+        """So much of regions that are not done is drawn, in regions."""
+        done = self._done + beside
         left = self._total - self._skipped - done
         seconds = (self._clock() - self._start) / done * left if done else None
         fraction = min(1.0, (self._skipped + done) / self._total)

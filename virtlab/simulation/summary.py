@@ -25,6 +25,9 @@ QUANTILES = (0.05, 0.5, 0.95)
 MOST_VALUES = 2**20
 """Per measurement, that a summary looks at."""
 
+Piece = Mapping[str, NDArray[Any]]
+"""What a summary looks at of one region: ``(any, *own dims)`` by measurement."""
+
 
 class Sample:
     """The trials that a summary looks at: the first ones of each setting, or of every so-manieth.
@@ -43,19 +46,23 @@ class Sample:
         self.trials = max(1, min(trials, MOST_VALUES // (settings * size)))
         self.every = max(1, -(-settings * size // MOST_VALUES))
         self.whole = self.trials == trials and self.every == 1
-        self._pieces: list[dict[str, NDArray[Any]]] = []
+        self._pieces: list[Piece] = []
 
     def wanted(self, trials: range) -> range:
         """Those of some trials that are looked at."""
         return range(trials.start, max(trials.start, min(trials.stop, self.trials)))
 
-    def add(self, settings: range, trials: range, values: Mapping[str, NDArray[Any]]) -> None:
-        """Take from a region what is looked at: ``(setting, trial, *own dims)`` by name."""
+    def take(self, settings: range, trials: range, values: Mapping[str, NDArray[Any]]) -> Piece:
+        """Copy from a region what is looked at: ``(setting, trial, *own dims)`` by name."""
         count = len(self.wanted(trials))
-        if count:
-            first = -settings.start % self.every
-            kept = {name: v[first :: self.every, :count].copy() for name, v in values.items()}
-            self._pieces.append({name: v.reshape(-1, *v.shape[2:]) for name, v in kept.items()})
+        first = -settings.start % self.every
+        kept = {name: v[first :: self.every, :count].copy() for name, v in values.items()}
+        return {name: v.reshape(-1, *v.shape[2:]) for name, v in kept.items()}
+
+    def add(self, piece: Piece) -> None:
+        """Look at what was taken, in the order of the regions."""
+        if piece:
+            self._pieces.append(piece)
 
     def of(self, name: str) -> NDArray[Any]:
         """All that was taken of one measurement, ``(any, *own dims)``."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import secrets
 from collections.abc import Mapping
-from concurrent.futures import Executor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -79,16 +78,11 @@ class TableWriter:
         """Whether a region is there already."""
         return False
 
-    def begin(
-        self,
-        region: Region,
-        values: Mapping[str, NDArray[Any]],
-        pool: Executor,  # noqa: ARG002 - HDF5 writes one at a time
-    ) -> Any:
-        """Take a region; it is compressed when it is written."""
+    def pack(self, region: Region, values: Mapping[str, NDArray[Any]]) -> Any:
+        """Take a region; HDF5 compresses it when it is written."""
         return region, values
 
-    def finish(self, begun: Any) -> None:
+    def write(self, packed: Any) -> None:
         """Write a region's rows.
 
         Raises
@@ -96,7 +90,7 @@ class TableWriter:
         OSError
             The disk is full or fails.
         """
-        region, values = begun
+        region, values = packed
         rows = self._rows.of(region)
         for name, column in self._rows.columns(region, values).items():
             variable = self._rows.template.variables.get(name)

@@ -8,7 +8,6 @@ ArviZ (Kumar et al. 2019, https://doi.org/10.21105/joss.01143).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from concurrent.futures import Executor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -45,11 +44,11 @@ class InferenceWriter(NetcdfWriter):
         )
         super().__init__(path, drawn, groups={PREDICTIVE: drawn, CONSTANT: constant})
 
-    def begin(self, region: Region, values: Mapping[str, NDArray[Any]], pool: Executor) -> Any:
-        """Turn a region's trials to the front, and compress its chunks in `pool`."""
+    def pack(self, region: Region, values: Mapping[str, NDArray[Any]]) -> Any:
+        """Turn a region's trials to the front, and compress its chunks."""
         trial = len(region) - 1
         turned = {name: np.moveaxis(v, trial, 0)[None] for name, v in values.items()}
-        return super().begin((slice(0, 1), region[-1], *region[:-1]), turned, pool)
+        return super().pack((slice(0, 1), region[-1], *region[:-1]), turned)
 
 
 def _turned(template: Template) -> Template:

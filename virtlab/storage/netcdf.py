@@ -10,7 +10,6 @@ import contextlib
 import secrets
 import zlib
 from collections.abc import Iterator, Mapping
-from concurrent.futures import Executor, Future
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,9 +28,6 @@ LEVEL = 1  # of deflate
 FILTERS: dict[str, Any] = {"compression": "gzip", "compression_opts": LEVEL, "shuffle": True}
 STORED = 2**16 - 1  # bytes of a block of deflate that is stored, at most
 LOOK, WORTH = 4096, 0.6  # bytes of a plane to try, and what they must shrink to
-
-Encoded = tuple[tuple[int, ...], bytes]
-"""Where a chunk begins, and its bytes."""
 
 
 class NetcdfWriter:
@@ -65,19 +61,19 @@ class NetcdfWriter:
         """Whether a region is there already."""
         return False
 
-    def begin(self, region: Region, values: Mapping[str, NDArray[Any]], pool: Executor) -> Any:
-        """Compress a region's chunks in the threads of `pool`."""
-        found: list[tuple[str, Future[Encoded]]] = []
+    def pack(self, region: Region, values: Mapping[str, NDArray[Any]]) -> Any:
+        """Compress a region's chunks."""
+        found: list[tuple[str, tuple[int, ...], bytes]] = []
         for name, variable in self._template.drawn.items():
             chunks = self._targets[name].chunks
             whole = bytes_of(values[name], variable)
             first = [part.start for part in region] + [0] * (whole.ndim - len(region))
             for start, piece in _pieces(whole, chunks):
                 begin = tuple(map(sum, zip(first, start, strict=True)))
-                found.append((name, pool.submit(_encoded, piece, chunks, begin)))
+                found.append((name, begin, _encoded(piece, chunks)))
         return found
 
-    def finish(self, begun: Any) -> None:
+    def write(self, packed: Any) -> None:
         """Write a region's chunks.
 
         Raises
@@ -85,9 +81,13 @@ class NetcdfWriter:
         OSError
             The disk is full or fails.
         """
-        for name, future in begun:
-            begin, content = future.result()
-            self._targets[name].id.write_direct_chunk(begin, content)
+        from h5py._objects import phil
+
+        for name, begin, content in packed:
+            # h5py before 3.16 leaves its lock out here (its pull request 2764): another thread
+            # that collects garbage of HDF5's would break both.
+            with phil:
+                self._targets[name].id.write_direct_chunk(begin, content)
             if self._disk.error is not None:
                 raise self._disk.error
 
@@ -245,13 +245,13 @@ def _pieces(
         yield start, values[here]
 
 
-def _encoded(piece: NDArray[Any], chunks: tuple[int, ...], begin: tuple[int, ...]) -> Encoded:
+def _encoded(piece: NDArray[Any], chunks: tuple[int, ...]) -> bytes:
     """Shuffle and deflate one chunk as HDF5's filters would; a short one is filled up."""
     if piece.shape != chunks:
         whole = np.zeros(chunks, piece.dtype)
         whole[tuple(map(slice, piece.shape))] = piece
         piece = whole
-    return begin, deflated(piece)
+    return deflated(piece)
 
 
 def deflated(values: NDArray[Any]) -> bytes:

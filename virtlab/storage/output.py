@@ -7,7 +7,6 @@ a result is always made beside its place and moved there when it is complete.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -48,11 +47,11 @@ class Writer(Protocol):
     def holds(self, region: Region) -> bool:
         """Whether a region is there already, from an earlier run."""
 
-    def begin(self, region: Region, values: Mapping[str, NDArray[Any]], pool: Executor) -> Any:
-        """Have a region compressed by `pool`; what is returned goes to `finish`."""
+    def pack(self, region: Region, values: Mapping[str, NDArray[Any]]) -> Any:
+        """Do what can be done beside other regions; what is returned goes to `write`."""
 
-    def finish(self, begun: Any) -> None:
-        """Have what was begun written."""
+    def write(self, packed: Any) -> None:
+        """Do the rest, one region after the other."""
 
     def commit(self) -> None:
         """Make the whole appear in its place."""

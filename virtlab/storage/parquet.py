@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
-from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
 
@@ -46,11 +45,22 @@ class ParquetWriter:
         """Whether a region is there already."""
         return False
 
-    def begin(self, region: Region, values: Mapping[str, NDArray[Any]], pool: Executor) -> Any:
-        """Turn a region into a table, in a thread of `pool`."""
-        return pool.submit(self._table, region, values)
+    def pack(self, region: Region, values: Mapping[str, NDArray[Any]]) -> Any:
+        """Turn a region into a table."""
+        known = self._rows.settings
+        fields, arrays = [], []
+        for name, column in self._rows.columns(region, values).items():
+            variable = self._template.variables.get(name) or known.get(name)
+            array = self._array(column, variable)
+            attrs = {} if variable is None else dict(variable.attrs)
+            metadata = {UNITS: str(attrs[UNITS])} if UNITS in attrs else None
+            fields.append(self._arrow.field(name, array.type, metadata=metadata))
+            arrays.append(array)
+        attributes = {name: str(value) for name, value in self._template.attrs.items()}
+        schema = self._arrow.schema(fields, metadata=attributes)
+        return self._arrow.Table.from_arrays(arrays, schema=schema)
 
-    def finish(self, begun: Any) -> None:
+    def write(self, packed: Any) -> None:
         """Write a region as a group of rows.
 
         Raises
@@ -58,12 +68,11 @@ class ParquetWriter:
         OSError
             The disk is full or fails.
         """
-        table = begun.result()
         if self._writer is None:
             self._writer = self._parquet.ParquetWriter(
-                self._file, table.schema, compression="zstd", compression_level=1
+                self._file, packed.schema, compression="zstd", compression_level=1
             )
-        self._writer.write_table(table, row_group_size=max(1, table.num_rows))
+        self._writer.write_table(packed, row_group_size=max(1, packed.num_rows))
 
     def commit(self) -> None:
         """Close the file and move it into place."""
@@ -78,20 +87,6 @@ class ParquetWriter:
         """Leave nothing behind."""
         self._file.close()
         self._partial.unlink(missing_ok=True)
-
-    def _table(self, region: Region, values: Mapping[str, NDArray[Any]]) -> Any:
-        known = self._rows.settings
-        fields, arrays = [], []
-        for name, column in self._rows.columns(region, values).items():
-            variable = self._template.variables.get(name) or known.get(name)
-            array = self._array(column, variable)
-            attrs = {} if variable is None else dict(variable.attrs)
-            metadata = {UNITS: str(attrs[UNITS])} if UNITS in attrs else None
-            fields.append(self._arrow.field(name, array.type, metadata=metadata))
-            arrays.append(array)
-        attributes = {name: str(value) for name, value in self._template.attrs.items()}
-        schema = self._arrow.schema(fields, metadata=attributes)
-        return self._arrow.Table.from_arrays(arrays, schema=schema)
 
     def _array(self, column: NDArray[Any], variable: Variable | None) -> Any:
         if variable is not None and variable.categories:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from virtlab.errors import OutputError
+from virtlab.storage.disk import hand_over
 
 PARTIAL = ".partial-"
 """In the name of a file that is still being written."""
@@ -58,6 +59,7 @@ class Folder:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
+                hand_over(file.fileno())
             partial.replace(path)
         except BaseException:
             partial.unlink(missing_ok=True)

@@ -14,7 +14,6 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping
-from concurrent.futures import Executor, Future
 from pathlib import Path
 from typing import Any
 
@@ -108,23 +107,18 @@ class ZarrWriter:
         keys = shard_keys(self._template, region).values()
         return self._goes_on and all(self.place.size(key) for key in keys)
 
-    def begin(self, region: Region, values: Mapping[str, NDArray[Any]], pool: Executor) -> Any:
-        """Encode and write a region's shards in the threads of `pool`."""
-        return [
-            pool.submit(write_shard, self.place, self._template, name, key, values[name])
-            for name, key in shard_keys(self._template, region).items()
-        ]
-
-    def finish(self, begun: list[Future[None]]) -> None:
-        """Wait for a region's shards.
+    def pack(self, region: Region, values: Mapping[str, NDArray[Any]]) -> None:
+        """Encode and write a region's shards: files of their own.
 
         Raises
         ------
         OSError
             The disk is full or fails.
         """
-        for future in begun:
-            future.result()
+        write_region(self.place, self._template, region, values)
+
+    def write(self, packed: None) -> None:
+        """Nothing is left to do."""
 
     def commit(self) -> None:
         """Mark the store complete and move it into place."""
@@ -156,14 +150,7 @@ def write_region(
 ) -> None:
     """Encode and write all shards of a region."""
     for name, key in shard_keys(template, region).items():
-        write_shard(place, template, name, key, values[name])
-
-
-def write_shard(
-    place: Place, template: Template, name: str, key: str, values: NDArray[Any]
-) -> None:
-    """Encode one variable's values in a region, and write them."""
-    place.write(key, encode(template, name, values))
+        place.write(key, encode(template, name, values[name]))
 
 
 def _completed(root: bytes) -> bytes:
