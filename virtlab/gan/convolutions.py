@@ -133,7 +133,8 @@ def _grow_together(weights: Weights, name: str, x: tf.Tensor, factor: Space) -> 
     along = range(len(coarse))
     kernel = tf.reshape(weights[f"{name}.w"], (members, *(3 for _ in coarse), channels, -1))
     padded = tf.pad(x, [[0, 0], [0, 0], *([1, 1] for _ in coarse), [0, 0]])
-    totals = dict.fromkeys(product(*map(range, factor)), weights[f"{name}.b"])
+    bias = tf.convert_to_tensor(weights[f"{name}.b"])
+    totals = dict.fromkeys(product(*map(range, factor)), bias)
     for shift in product(range(3), repeat=len(coarse)):
         reached = {phase: [_taps(phase[i], shift[i], factor[i]) for i in along] for phase in totals}
         reached = {phase: taps for phase, taps in reached.items() if all(taps)}

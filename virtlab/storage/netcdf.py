@@ -28,6 +28,8 @@ LEVEL = 1  # of deflate
 FILTERS: dict[str, Any] = {"compression": "gzip", "compression_opts": LEVEL, "shuffle": True}
 STORED = 2**16 - 1  # bytes of a block of deflate that is stored, at most
 LOOK, WORTH = 4096, 0.6  # bytes of a plane to try, and what they must shrink to
+STRATEGIES = zlib.Z_HUFFMAN_ONLY, zlib.Z_DEFAULT_STRATEGY  # the faster first
+GAIN = 1.05  # by which the slower one must make a plane shorter
 
 
 class NetcdfWriter:
@@ -257,23 +259,24 @@ def _encoded(piece: NDArray[Any], chunks: tuple[int, ...]) -> bytes:
 def deflated(values: NDArray[Any]) -> bytes:
     """Values as HDF5's filters shuffle and deflate would store them: one zlib stream.
 
-    Noise has no repeats to look for, so that Huffman's code and runs are enough; and the low bytes
-    of a number are noise throughout: a plane of bytes whose beginning gets little shorter is
-    stored, since its deflation takes longer than writing it does.
+    The beginning of a plane of bytes tells how to go about it. Most have no repeats to look for, so
+    that Huffman's code is enough; the low bytes of a number are noise throughout, and stored, since
+    their deflation takes longer than writing them does.
     """
     plain = np.ascontiguousarray(values).view(np.uint8).reshape(values.size, -1)
     planes = np.ascontiguousarray(plain.T)
     parts: list[bytes | memoryview] = [b"\x78\x01"]
     for plane in planes:
-        look = plane[:LOOK]
-        shrinks = len(_deflated(look)) < WORTH * len(look)
-        parts += [_deflated(plane)] if shrinks else _stored(plane)
+        lengths = [len(_deflated(plane[:LOOK], how)) for how in STRATEGIES]
+        shrinks = min(lengths) < WORTH * min(LOOK, len(plane))
+        how = STRATEGIES[next(i for i, n in enumerate(lengths) if n <= GAIN * min(lengths))]
+        parts += [_deflated(plane, how)] if shrinks else _stored(plane)
     return b"".join([*parts, b"\x03\x00", zlib.adler32(planes.data).to_bytes(4, "big")])
 
 
-def _deflated(plane: NDArray[np.uint8]) -> bytes:
+def _deflated(plane: NDArray[np.uint8], strategy: int) -> bytes:
     """Deflate blocks without zlib's frame and without an end."""
-    deflate = zlib.compressobj(LEVEL, wbits=-zlib.MAX_WBITS, strategy=zlib.Z_RLE)
+    deflate = zlib.compressobj(LEVEL, wbits=-zlib.MAX_WBITS, strategy=strategy)
     return deflate.compress(plane.data) + deflate.flush(zlib.Z_SYNC_FLUSH)
 
 
