@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from virtlab.gan.folds import split_by_setting
+from virtlab.gan.folds import MOST_APART, split_by_setting
 from virtlab.gan.presets import folds_for
 
 
@@ -73,3 +73,25 @@ def test_members_divide_evenly_into_folds(members):
     folds = folds_for(members, 100)
     assert members % folds == 0
     assert 2 <= folds <= members
+
+
+@pytest.mark.parametrize("members", [5, 10])
+def test_of_many_settings_some_are_kept_apart_from_all_members(members):
+    setting = np.arange(9000) // 2
+    rng = np.random.default_rng(0)
+    found = split_by_setting(setting, members=members, folds=5, rng=rng)
+    apart = set(found.apart)
+    assert 200 < len(apart) <= 2 * MOST_APART
+    assert {row ^ 1 for row in apart} == apart  # replicates stay together
+    for member in range(members):
+        train = set(rows_of(found.train, found.train_count, member))
+        held = set(rows_of(found.held, found.held_count, member))
+        assert not apart & (train | held)
+        assert apart | train | held == set(range(9000)) or len(held) == 2000
+        assert set(rows_of(found.judging.held, found.judging.held_count, member)) == apart
+    assert found.repeated(2).judging.members == 2 * members
+
+
+def test_of_few_settings_each_member_judges_what_it_held_out():
+    found = split_by_setting(np.arange(100), members=5, folds=5, rng=np.random.default_rng(0))
+    assert found.judging is found

@@ -1,5 +1,7 @@
 """Draws by members that never saw the settings."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -47,3 +49,14 @@ def test_no_more_rows_than_asked_for_and_no_row_twice(signed):
     assert held.values.shape[1] == 7
     again = held_out_draws(fit, blocks, draws=2, max_rows=7, seed=0)
     np.testing.assert_array_equal(held.rows, again.rows)
+
+
+def test_trials_kept_apart_are_drawn_by_all_members_and_alone(signed):
+    fit, blocks = signed
+    apart = np.array([3, 4], np.int32)
+    fit = replace(fit, folds=replace(fit.folds, apart=apart))
+    held = held_out_draws(fit, blocks, draws=12, max_rows=100, seed=0)
+    np.testing.assert_array_equal(held.rows, apart)
+    assert held.repeats == 6
+    for drawn in held.values[:, :, 0].T:
+        np.testing.assert_array_equal(np.unique(drawn, return_counts=True)[1], [2] * 6)

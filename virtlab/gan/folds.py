@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 Indices = NDArray[np.int32]
+
+MANY_SETTINGS = 4000  # with so many, some are kept apart:
+APART, MOST_APART = 1 / 20, 500
 
 
 @dataclass(frozen=True)
@@ -20,12 +24,16 @@ class Folds:
         Shape ``(member, row)``.
     train_count, held_count
         How many of them are real, shape ``(member,)``.
+    apart
+        Rows that no member learns from or is scored by, ``(row,)``: they judge the ensemble as a
+        whole.
     """
 
     train: Indices
     train_count: Indices
     held: Indices
     held_count: Indices
+    apart: Indices = field(default_factory=lambda: np.zeros(0, np.int32))
 
     @property
     def members(self) -> int:
@@ -51,7 +59,7 @@ class Folds:
 
     def repeated(self, times: int) -> Folds:
         """Several networks per member, one after another: all with the member's trials."""
-        return Folds(*(np.repeat(array, times, axis=0) for array in self._arrays))
+        return self._changed(lambda array: np.repeat(array, times, axis=0))
 
     def complete(self, rows: int) -> Folds:
         """With all of so many trials that a member does not learn from held out for it."""
@@ -61,11 +69,21 @@ class Folds:
 
     def some(self, members: slice) -> Folds:
         """Those of some members."""
-        return Folds(*(array[members] for array in self._arrays))
+        return self._changed(lambda array: array[members])
 
     @property
-    def _arrays(self) -> tuple[Indices, ...]:
-        return self.train, self.train_count, self.held, self.held_count
+    def judging(self) -> Folds:
+        """Whom each trial is held out for: those kept apart for all, if there are any."""
+        if not len(self.apart):
+            return self
+        count = np.full(self.members, len(self.apart), np.int32)
+        return replace(self, held=np.tile(self.apart, (self.members, 1)), held_count=count)
+
+    def _changed(self, change: Callable[[Indices], Indices]) -> Folds:
+        """With all that has a row per member changed alike."""
+        mine = self.train, self.train_count, self.held, self.held_count
+        train, train_count, held, held_count = map(change, mine)
+        return Folds(train, train_count, held, held_count, self.apart)
 
 
 def split_by_setting(
@@ -79,20 +97,29 @@ def split_by_setting(
     """Hold out whole settings: member ``m`` never sees fold ``m % folds`` of its shuffle.
 
     Replicates of a setting stay together, so that a held-out score is of settings that were
-    never seen. `max_held` trials at most are kept to score a member (drawn at random).
+    never seen. `max_held` trials at most are kept to score a member (drawn at random). Where
+    settings are many, some are kept apart from all members: what the ensemble is as a whole, more
+    doubtful than each of its members, shows only at settings that none of them has seen.
     """
     names, where = np.unique(setting, return_inverse=True)
+    apart = np.zeros(len(names), bool)
+    if len(names) >= MANY_SETTINGS:
+        count = min(MOST_APART, round(APART * len(names)))
+        apart[rng.choice(len(names), count, replace=False)] = True
+    aside = np.flatnonzero(apart[where])
+    if len(aside) > max_held:
+        aside = np.sort(rng.choice(aside, max_held, replace=False))
     train, held = [], []
     for member in range(members):
         if member % folds == 0:
             fold_of = rng.permutation(len(names)) % folds
         out = fold_of[where] == member % folds
-        kept = np.flatnonzero(out)
+        kept = np.flatnonzero(out & ~apart[where])
         if len(kept) > max_held:
             kept = np.sort(rng.choice(kept, max_held, replace=False))
-        train.append(np.flatnonzero(~out))
+        train.append(np.flatnonzero(~out & ~apart[where]))
         held.append(kept)
-    return Folds(*_pad(train), *_pad(held))
+    return Folds(*_pad(train), *_pad(held), aside.astype(np.int32))
 
 
 def _pad(rows: list[NDArray[np.intp]]) -> tuple[Indices, Indices]:

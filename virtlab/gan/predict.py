@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import tensorflow as tf
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from virtlab.gan.blocks import Blocks, Floats
 from virtlab.gan.fit import Fit
+from virtlab.gan.folds import Folds
 from virtlab.gan.stages import latents
 
 
@@ -51,7 +52,8 @@ def held_out_draws(fit: Fit, blocks: Blocks, *, draws: int, max_rows: int, seed:
     seed
         Of latents and choice.
     """
-    places = _places(fit, len(blocks))
+    fit = replace(fit, folds=fit.folds.judging)
+    places = _places(fit.folds, len(blocks))
     rows = np.flatnonzero((places >= 0).all(axis=1))
     if len(rows) > max_rows:
         rows = np.sort(np.random.default_rng(seed).choice(rows, max_rows, replace=False))
@@ -65,9 +67,9 @@ def held_out_draws(fit: Fit, blocks: Blocks, *, draws: int, max_rows: int, seed:
     return HeldOut(rows, np.stack(values), np.stack(levels), places.shape[1])
 
 
-def _places(fit: Fit, n: int) -> NDArray[np.int64]:
-    """Where each trial is held out, ``(trial, repeat)``: a flat index into `folds.held`, or -1."""
-    held, mask = fit.folds.held, fit.folds.held_mask > 0
+def _places(folds: Folds, n: int) -> NDArray[np.int64]:
+    """Where each trial is held out, ``(trial, repeat)``: a flat index into `held`, or -1."""
+    held, mask = folds.held, folds.held_mask > 0
     found: list[list[int]] = [[] for _ in range(n)]
     for flat in np.flatnonzero(mask):
         found[held.flat[flat]].append(int(flat))

@@ -191,10 +191,10 @@ def _resampled(
     Each held-out trial draws only from what a member that held it out was trained on.
     """
     found = np.zeros((DRAWS, len(rows)), np.int64)
-    place = {int(row): i for i, row in enumerate(rows)}
-    for member in reversed(range(fit.folds.members)):
-        train = fit.folds.train[member, : fit.folds.train_count[member]]
-        own = fit.folds.held[member, : fit.folds.held_count[member]]
+    place, folds = {int(row): i for i, row in enumerate(rows)}, fit.folds.judging
+    for member in reversed(range(folds.members)):
+        train = folds.train[member, : folds.train_count[member]]
+        own = folds.held[member, : folds.held_count[member]]
         mine = np.array([row for row in own if int(row) in place], np.int64)
         if not len(mine):
             continue

@@ -67,9 +67,12 @@ def keep_held_out(
     rows = _rows(blocks, judged, rng)
     kept, first, setting = np.unique(blocks.setting[rows], return_index=True, return_inverse=True)
     judged = judged[np.isin(judged, kept)]
-    values, codes, of_first = pool_draws(held, blocks, judged, generators)
+    fold = _fold(fit, blocks)
+    # Trials kept apart are judged by all members of the first split, not by one fold's.
+    judges = generators * (int(fold.max()) + 1 if len(fit.folds.apart) else 1)
+    values, codes, of_first = pool_draws(held, blocks, judged, judges)
     found: Arrays = {
-        "fold": _fold(fit, blocks)[rows[first]],
+        "fold": fold[rows[first]],
         "setting": setting.ravel().astype(np.int32),
         "judged": np.searchsorted(kept, judged).astype(np.int32),
         "drawn/values": values,
