@@ -4,10 +4,10 @@
 
 Each model is simulated at its middle setting and nine around it, as NetCDF and as Zarr, in
 processes of their own. Beside values per second (of the clock, and of a core that was busy: other
-work on the machine counts in the first alone) and peak memory stand two limits, measured just
-before: multiply-adds of the generator's trial part over the rate of a single-precision matrix
-product on all cores, and the rate at which a file of incompressible bytes reaches the disk. The
-share is of the nearer one. With `--workers`, Zarr is also written by so many processes: beside
+work on the machine counts in the first alone) and peak memory stand two limits: multiply-adds of
+the exported generator's trial part over the rate of a single-precision matrix product on all cores,
+and the rate at which as many incompressible bytes as the file has reach the disk. The share is of
+the nearer one. With `--workers`, Zarr is also written by so many processes: beside
 their seconds stand those of a run of one trial per setting, which are start and end, and how many
 times as fast it is as the first number of workers, with them and without. The last lines say where
 the time of one thread goes, and how much of it are Gaussian numbers: none draws without them.
@@ -38,7 +38,6 @@ from virtlab.simulation import Model, load
 from virtlab.simulation.drawing import Drawer
 
 SETTINGS = 10
-DISK_BYTES = 2**29
 RUN = """
 import resource, sys, time
 from virtlab.cli import main
@@ -65,18 +64,18 @@ def matrix_rate() -> float:
     return len(a) ** 3 / best
 
 
-def disk_rate(folder: Path) -> float:
-    """Bytes per second that reach the disk."""
+def disk_rate(folder: Path, size: int) -> float:
+    """Bytes per second of which so many reach the disk."""
     data, path = os.urandom(2**24), folder / "disk"
     start = time.perf_counter()
     with path.open("wb") as file:
-        for _ in range(DISK_BYTES // len(data)):
-            file.write(data)
+        for at in range(0, size, len(data)):
+            file.write(data[: size - at])
         file.flush()
         os.fsync(file.fileno())
     seconds = time.perf_counter() - start
     path.unlink()
-    return DISK_BYTES / seconds
+    return size / seconds
 
 
 def multiply_adds(model: Model) -> float:
@@ -92,10 +91,16 @@ def multiply_adds(model: Model) -> float:
         for name, shape in re.findall(r"T#(1_\d+)\([^)]*\) shape:\[([\d, ]+)\]", told.getvalue())
     }
     total = 0
-    product = r"(BATCH_MATMUL|FULLY_CONNECTED|CONV_2D)\(T#(1_\d+), T#(1_\d+)[^)]*\) -> \[T#(1_\d+)"
-    for kind, first, kernel, out in re.findall(product, told.getvalue()):
-        seen = math.prod(shapes[kernel][1:]) if kind == "CONV_2D" else shapes[first][-1]
-        total += math.prod(shapes[out]) * seen
+    product = (
+        r"(BATCH_MATMUL|FULLY_CONNECTED|CONV_2D|TRANSPOSE_CONV)"
+        r"\(T#(1_\d+)(?:\[[^]]*\])?, T#(1_\d+)(?:, T#(1_\d+))?[^)]*\) -> \[T#(1_\d+)"
+    )
+    for kind, first, second, third, out in re.findall(product, told.getvalue()):
+        if kind == "TRANSPOSE_CONV":  # of a shape, a kernel and what it is moved over
+            total += math.prod(shapes[third]) * math.prod(shapes[second][:-1])
+        else:
+            seen = math.prod(shapes[second][1:]) if kind == "CONV_2D" else shapes[first][-1]
+            total += math.prod(shapes[out]) * seen
     runtime = model.runtime
     return total / (runtime.members * runtime._rows)
 
@@ -182,9 +187,9 @@ def main() -> None:
         for values in asked.values:
             for suffix in ("nc", "zarr"):
                 write_params(asked.out, path, model, values)
-                product, disk = matrix_rate() / work, disk_rate(asked.out)
+                product = matrix_rate() / work
                 seconds, busy, peak, written = measure(asked.out, suffix)
-                disk = disk / (written / values)
+                disk = disk_rate(asked.out, written) / (written / values)
                 rate = values / seconds
                 print(
                     f"{path.parent.name:<11} {suffix:<7} {values:<8.0e} {seconds:7.1f} "

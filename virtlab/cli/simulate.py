@@ -65,7 +65,9 @@ def simulate(
     with showing(f"simulating {params}", quiet=quiet or dry_run) as report:
         from virtlab.config import read_params
         from virtlab.simulation import plan, simulate_to_file
+        from virtlab.simulation.allocator import keep_memory
 
+        keep_memory()  # here and not in the library: it is for the whole process
         asked = read_params(params)
         if dry_run:
             planned = plan(asked, output=output, seed=seed, trials=trials, strict=strict)

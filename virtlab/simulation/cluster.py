@@ -31,6 +31,7 @@ from distributed.comm.core import CommClosedError
 from virtlab.design import Design
 from virtlab.errors import ClusterError, ConfigError
 from virtlab.progress import Report
+from virtlab.simulation import allocator
 from virtlab.simulation.drawing import Drawer
 from virtlab.simulation.model import Model, load
 from virtlab.simulation.streaming import Pace, look, shaped, trials_of
@@ -42,12 +43,8 @@ from virtlab.storage.zarr_store import ZarrWriter, write_region
 WAITING = 4
 """Tasks per thread of the cluster that are handed out ahead."""
 TIMEOUT = "20s"
-ENVIRONMENT = "distributed.nanny.pre-spawn-environ"
-KEEP = {
-    f"{ENVIRONMENT}.MALLOC_TRIM_THRESHOLD_": 2**28,
-    f"{ENVIRONMENT}.MALLOC_MMAP_THRESHOLD_": 2**25,
-}
-"""Dask's workers give memory back at once: asking for it anew took more than half of their time."""
+KEEP = {f"distributed.nanny.pre-spawn-environ.{k}": v for k, v in allocator.ENVIRONMENT.items()}
+"""Dask's workers give memory back at once, if they are not told otherwise."""
 
 
 @dataclass

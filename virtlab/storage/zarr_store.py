@@ -14,6 +14,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,10 @@ from virtlab.storage.template import Region, Template
 
 COMPLETE = "complete"
 """Root attribute of a Zarr store, written last: a store without it is unfinished."""
+
+
+AT_ONCE = 8
+"""Files that are written at once: who waits for a disk or a network needs no core."""
 
 
 def unfinished(path: Path) -> Path:
@@ -62,6 +67,7 @@ class ZarrWriter:
         self.where = str(path or target)
         self.place: Place = place_at(self.where)
         self._handle = -1
+        self._writing = ThreadPoolExecutor(AT_ONCE)
         if path is not None:
             if path.exists() and not (resume or anew):
                 raise OutputError(
@@ -107,21 +113,27 @@ class ZarrWriter:
         keys = shard_keys(self._template, region).values()
         return self._goes_on and all(self.place.size(key) for key in keys)
 
-    def pack(self, region: Region, values: Mapping[str, NDArray[Any]]) -> None:
-        """Encode and write a region's shards: files of their own.
+    def pack(self, region: Region, values: Mapping[str, NDArray[Any]]) -> list[Future[None]]:
+        """Encode a region's shards, and have them written: files of their own."""
+        return [
+            self._writing.submit(self.place.write, key, encode(self._template, name, values[name]))
+            for name, key in shard_keys(self._template, region).items()
+        ]
+
+    def write(self, packed: list[Future[None]]) -> None:
+        """Wait for a region's shards.
 
         Raises
         ------
-        OSError
-            The disk is full or fails.
+        OSError, OutputError
+            The disk is full or fails, or the network does.
         """
-        write_region(self.place, self._template, region, values)
-
-    def write(self, packed: None) -> None:
-        """Nothing is left to do."""
+        for future in packed:
+            future.result()
 
     def commit(self) -> None:
         """Mark the store complete and move it into place."""
+        self._writing.shutdown()
         self.place.write(ROOT, _completed(self._root))
         if isinstance(self._target, Path):
             partial = Folder(unfinished(self._target))
@@ -133,6 +145,7 @@ class ZarrWriter:
 
     def abort(self) -> None:
         """Leave nothing behind, or, where it was asked for, what can be gone on with."""
+        self._writing.shutdown(cancel_futures=True)
         if not self._resume:
             self.place.remove()
         elif isinstance(self.place, Folder):
