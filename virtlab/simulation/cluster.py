@@ -43,8 +43,9 @@ from virtlab.storage.zarr_store import ZarrWriter, write_region
 WAITING = 4
 """Tasks per thread of the cluster that are handed out ahead."""
 TIMEOUT = "20s"
-KEEP = {f"distributed.nanny.pre-spawn-environ.{k}": v for k, v in allocator.ENVIRONMENT.items()}
-"""Dask's workers give memory back at once, if they are not told otherwise."""
+OURS = {f"distributed.nanny.pre-spawn-environ.{k}": v for k, v in allocator.ENVIRONMENT.items()}
+"""How workers of our own differ: Dask's give memory back at once, and watch what they do."""
+OURS |= {"distributed.worker.profile.enabled": False}
 
 
 @dataclass
@@ -167,7 +168,7 @@ def connected(workers: int | None, cluster: str | None) -> Iterator[Client]:
     with contextlib.ExitStack() as stack:
         try:
             if cluster is None:
-                stack.enter_context(dask.config.set(KEEP))
+                stack.enter_context(dask.config.set(OURS))
                 own = LocalCluster(
                     n_workers=workers,
                     threads_per_worker=1,
