@@ -57,7 +57,7 @@ def calibrate(
             drawn = held.values[..., here].astype(np.float64)
             rank = scores.ranks(drawn, real[:, here].astype(np.float64), rng)
             errors[name][i] = [scores.coverage(rank, level, weight) - level for level in LEVELS]
-    settings = len(np.unique(blocks.setting))
+    settings = len(np.unique(blocks.setting[held.rows]))
     trust = settings / (settings + HALF_TRUST)
     chosen = {name: _truest(tried, found) ** trust for name, found in errors.items()}
     return _with_spread(fit, chosen), chosen
