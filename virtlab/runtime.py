@@ -9,6 +9,7 @@ thousand. Arithmetic runs on a fixed number of rows, padded, for the same reason
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -102,6 +103,11 @@ class Runtime:
         From `virtlab.gan.export`.
     threads
         Of the arithmetic within a call. One is best where calls run side by side.
+
+    Attributes
+    ----------
+    rows, settings
+        Trials, and settings, to draw at once, at most.
     """
 
     def __init__(self, generator: bytes, threads: int = 1) -> None:
@@ -110,7 +116,8 @@ class Runtime:
         with self._runners() as runners:
             inputs, outputs = runners.trial.get_input_details(), runners.trial.get_output_details()
             conditions = runners.setting.get_input_details()["conditions"]
-            self._branched = "chances" in runners.setting.get_output_details()
+            found = runners.setting.get_output_details()
+            self._branched = "chances" in found
         self.members, self._rows, self._normals = (int(n) for n in inputs["normal"]["shape"])
         self._own = int(inputs["uniform"]["shape"][-1]) if "uniform" in inputs else 0
         self._uniforms = self._own + self._branched  # the last picks the branch
@@ -122,6 +129,8 @@ class Runtime:
         self.block = _even(self.call, max(1, min(BLOCK, BLOCK_LATENTS // latents)))
         most = NUMBERS_AT_ONCE // (latents + 2 * self.values)
         self.rows = max(1, most // self.call) * self.call
+        each = math.prod(map(int, found["parameters"]["shape"])) // self._setting_rows
+        self.settings = max(self._setting_rows, NUMBERS_AT_ONCE // each)
 
     @contextmanager
     def _runners(self) -> Iterator[_Runners]:

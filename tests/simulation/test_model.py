@@ -71,11 +71,24 @@ def test_setting_is_the_same_alone_and_in_a_grid_in_any_order(simulate):
             assert_same(alone, back.sel(at))
 
 
-def test_portions_do_not_show(simulate, tiny, monkeypatch):
+@pytest.mark.parametrize(("most", "number"), [("rows", 70), ("settings", 7)])
+def test_portions_do_not_show(simulate, tiny, monkeypatch, most, number):
     settings = {"power": np.linspace(1, 9, 30), "material": ["glass", "steel"]}
     whole = simulate(settings, trials=20)
-    monkeypatch.setattr(tiny.runtime, "rows", 70)
+    monkeypatch.setattr(tiny.runtime, most, number)
     assert whole.identical(simulate(settings, trials=20))
+
+
+def test_what_depends_on_settings_is_not_held_for_many_at_once(tiny, monkeypatch):
+    asked, part = [], type(tiny.runtime).setting_part
+    monkeypatch.setattr(tiny.runtime, "settings", 100)
+    monkeypatch.setattr(
+        type(tiny.runtime),
+        "setting_part",
+        lambda self, conditions: asked.append(len(conditions)) or part(self, conditions),
+    )
+    tiny.simulate({"power": np.linspace(1, 9, 500), "material": ["glass", "steel"]}, trials=1)
+    assert asked == [100] * 10
 
 
 def test_every_setting_of_a_design_has_trials_of_its_own(simulate):

@@ -16,7 +16,7 @@ from virtlab.conditioning import Settings
 from virtlab.design import Design
 from virtlab.domain import verdicts
 from virtlab.errors import ConfigError
-from virtlab.runtime import Parameters, Trials, cores, members_of, setting_key
+from virtlab.runtime import Parameters, Runtime, Trials, cores, members_of, setting_key
 from virtlab.scaling import Column
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ class Drawer:
                 known[span] = parameters
             return self._place(runs, trials.start, parameters, chosen, found)
 
-        portions = _portions(keys, trials, self._model.runtime.rows)
+        portions = _portions(keys, trials, self._model.runtime)
         done = 0
         for rows in map(work, portions) if self._pool is None else self._pool.map(work, portions):
             done += rows
@@ -243,18 +243,18 @@ def drawn_dtype(column: Column) -> np.dtype[Any]:
     return np.min_scalar_type(-len(column.measurement.categories))
 
 
-def _portions(keys: Sequence[int], trials: range, rows_at_once: int) -> Iterator[list[Trials]]:
-    """Runs of trials, in portions of so many rows."""
+def _portions(keys: Sequence[int], trials: range, runtime: Runtime) -> Iterator[list[Trials]]:
+    """Runs of trials, in portions that a runtime draws at once."""
     runs: list[Trials] = []
     rows = 0
     for setting, key in enumerate(keys):
         first = trials.start
         while first < trials.stop:
-            count = min(trials.stop - first, rows_at_once - rows)
+            count = min(trials.stop - first, runtime.rows - rows)
             runs.append(Trials(setting, key, first, count))
             first += count
             rows += count
-            if rows == rows_at_once:
+            if rows == runtime.rows or len(runs) == runtime.settings:
                 yield runs
                 runs, rows = [], 0
     if runs:
