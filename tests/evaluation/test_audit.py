@@ -189,6 +189,28 @@ def test_copies_where_it_was_trained_are_caught_without_new_trials(lab, jitter):
     assert (found.copies.value > 0.9) == (jitter == 0)
 
 
+def kept_apart(lab, model):
+    """What its file would keep, had no member learned from every fourth setting."""
+    apart = np.arange(len(model.arrays["fold"])) % 4 == 0
+    model.arrays["fold"] = np.where(apart, 5, model.arrays["fold"])
+    model.arrays["judged"] = np.flatnonzero(apart)
+    for name in ("drawn/values", "drawn/codes"):
+        model.arrays[name] = model.arrays[name][apart]
+    return read_held_out(model)
+
+
+def test_trials_kept_apart_from_all_members_are_as_good_as_new_ones(lab):
+    model = lab.KeptModel()
+    kept = kept_apart(lab, model)
+    honest = audit(model, kept)
+    assert honest.verdict == NOTHING
+    assert "trials kept apart" in honest.words
+    seen = np.repeat(~kept.apart, 4)
+    memory = replaying(lab, 0.1, trials=lab.new_trials(powers=lab.POWERS).isel(trial=seen))
+    model.simulate = memory.simulate
+    assert audit(model, kept).verdict == MEMORISES
+
+
 def test_one_fold_alone_tells_nothing(lab):
     model = lab.KeptModel(folds=1)
     assert audit(model, read_held_out(model)).verdict == UNKNOWN

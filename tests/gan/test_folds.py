@@ -92,6 +92,19 @@ def test_of_many_settings_some_are_kept_apart_from_all_members(members):
     assert found.repeated(2).judging.members == 2 * members
 
 
+@pytest.mark.parametrize("members", [5, 10])
+def test_completed_folds_hold_all_trials_out_equally_often(members):
+    setting = np.arange(12_000) // 3
+    rng = np.random.default_rng(0)
+    found = split_by_setting(setting, members=members, folds=5, rng=rng, max_held=400)
+    whole = found.complete(12_000)
+    held = np.concatenate([rows_of(whole.held, whole.held_count, m) for m in range(members)])
+    np.testing.assert_array_equal(np.bincount(held), np.full(12_000, members // 5))
+    for member in range(members):
+        train = rows_of(whole.train, whole.train_count, member)
+        assert not np.intersect1d(train, rows_of(whole.held, whole.held_count, member)).size
+
+
 def test_of_few_settings_each_member_judges_what_it_held_out():
     found = split_by_setting(np.arange(100), members=5, folds=5, rng=np.random.default_rng(0))
     assert found.judging is found

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from virtlab.conditioning import Parameter
+from virtlab.gan import folds
 from virtlab.training import keeping
 from virtlab.training.assessment import draw_held_out
 from virtlab.training.keeping import keep_held_out
@@ -59,6 +60,37 @@ def test_a_fold_is_what_one_member_of_the_first_split_held_out(keep):
         assert fold
         assert not fold & train
         assert len(fold | train) == 120
+
+
+@pytest.fixture
+def apart(known, monkeypatch):
+    """A fit of so many settings that some are kept from all members."""
+    monkeypatch.setattr(folds, "MANY_SETTINGS", 100)
+    monkeypatch.setattr(folds, "APART", 0.2)
+    return known()
+
+
+def test_settings_kept_apart_are_a_fold_of_their_own(apart, trials):
+    fit, blocks, columns = apart
+    held = draw_held_out(fit, blocks, seed=0)
+    values = {name: variable.values for name, variable in trials().variables.items()}
+    kept = keep_held_out(held, fit, blocks, columns, [Parameter("x")], values, generators=1, seed=0)
+    expected = np.unique(blocks.setting[fit.folds.apart])
+    assert len(expected) == 24
+    np.testing.assert_array_equal(np.flatnonzero(kept["fold"] == 2), expected)
+    np.testing.assert_array_equal(kept["judged"], expected)
+    # Two of the four members are the first split.
+    assert kept["drawn/first"].item() == kept["drawn/values"].shape[1] // 2
+
+
+def test_where_room_is_little_half_of_it_is_for_trials_to_learn_from(apart, trials, monkeypatch):
+    fit, blocks, columns = apart
+    monkeypatch.setattr(keeping, "MOST_TRIALS", 60)
+    held = draw_held_out(fit, blocks, seed=0)
+    values = {name: variable.values for name, variable in trials().variables.items()}
+    kept = keep_held_out(held, fit, blocks, columns, [Parameter("x")], values, generators=1, seed=0)
+    assert (kept["fold"][kept["setting"]] == 2).sum() == 30
+    assert len(kept["setting"]) == 60
 
 
 def test_missing_values_are_marked_and_finite(known, trials):

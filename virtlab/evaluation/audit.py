@@ -55,7 +55,8 @@ class Audit:
     words
         The verdict in a sentence, with its reason.
     control
-        What training trials were held against: ``new trials`` or ``held-out draws``.
+        What training trials were held against: ``new trials``, ``held-out draws``, or ``trials kept
+        apart`` from all members.
     pairs
         Training trials, and as many of the other kind, that it rests on.
     copies
@@ -109,14 +110,18 @@ def audit(model: Model, kept: HeldOut | None, new: Matched | None = None) -> Aud
     if kept is None:
         why = "the model file keeps none of the trials that it was trained on"
         return Audit(UNKNOWN, f"memorisation: {UNKNOWN}: {why}", control, 0)
-    found = (
-        beside_folds(model, kept, FEWEST)
-        if new is None
-        else beside_new(model, kept.matched, new, FEWEST)
-    )
+    apart = kept.apart
+    learned = kept.matched.at(~apart)
+    if new is not None:
+        found = beside_new(model, learned, new, FEWEST)
+    elif apart.any():  # all members are alike there: none has seen them
+        control = "trials kept apart"
+        found = beside_new(model, learned, kept.matched.at(apart), FEWEST)
+    else:
+        found = beside_folds(model, kept, FEWEST)
     if found.advantage is not None:
         return _judge(found, control)
-    which = "trials" if new is None else "new trials"
+    which = "trials" if control == "held-out draws" else control
     why = (
         f"{found.pairs} complete {which} at {found.settings} settings inside the data; needs "
         f"{FEWEST[0]} at {FEWEST[1]}"
@@ -169,7 +174,7 @@ def _judge(found: Memory, control: str) -> Audit:
     assert advantage is not None
     assert usual is not None
     assert excess is not None
-    than = "than to a new one" if control == "new trials" else "than held-out draws are"
+    than = "than held-out draws are" if control == "held-out draws" else "than to a new one"
     fitted = found.usual_nearness
     near = nearness.low > max(0.5, fitted.high if fitted else 0.5)
     near = near and nearness.value >= TRACE_NEARNESS

@@ -41,7 +41,8 @@ def draw_energy_preset(case: Case, columns: Sequence[Column], seed: int) -> dict
     blocks = make_blocks(
         _dataset(trials, columns), columns, trials.conditions[trials.setting], trials.setting
     )
-    members = len(np.unique(material.fold))
+    apart = len(np.unique(material.judged_fold)) == 1  # no member's fold
+    members = max(2, len(np.unique(material.fold)) - apart)
     fitted = fit(blocks, Options(preset="energy", seed=seed, members=members))
     fitted, _ = calibrate(fitted, blocks, columns, seed=seed)
     fitted = replace(fitted, folds=fitted.folds.complete(len(blocks)))

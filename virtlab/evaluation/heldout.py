@@ -28,7 +28,7 @@ class HeldOut:
     matched
         The kept trials, at all kept settings.
     fold
-        Which fold each setting is in, ``(setting,)``.
+        Which fold each setting is in, ``(setting,)``; those kept apart from all members are one.
     judged
         The settings that have draws, ``(k,)``.
     drawn
@@ -48,6 +48,14 @@ class HeldOut:
     def draws(self) -> int:
         """Draws per setting."""
         return int(next(iter(self.drawn.values())).shape[1])
+
+    @property
+    def apart(self) -> NDArray[np.bool_]:
+        """Settings that no member learned from: where there are such, these alone are judged."""
+        folds = np.unique(self.fold[self.judged])
+        alone = len(folds) == 1 < len(np.unique(self.fold))
+        found: NDArray[np.bool_] = np.isin(self.fold, folds) & alone
+        return found
 
     def to_judge(self, most: int) -> Matched:
         """Trials at settings with draws, at most so many; settings numbered as in `judged`."""

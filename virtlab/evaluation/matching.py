@@ -49,6 +49,17 @@ class Matched:
     real: dict[str, Array]
     weight: Array
 
+    def at(self, chosen: NDArray[np.bool_]) -> Matched:
+        """Those at some of the settings, ``(setting,)``, which are numbered anew."""
+        rows = np.flatnonzero(chosen[self.setting])
+        return Matched(
+            settings={name: values[chosen] for name, values in self.settings.items()},
+            setting=(np.cumsum(chosen) - 1)[self.setting[rows]],
+            conditions=self.conditions[chosen],
+            real={name: values[rows] for name, values in self.real.items()},
+            weight=self.weight[rows] / self.weight[rows].mean(),
+        )
+
     @cached_property
     def occurrence(self) -> NDArray[np.int64]:
         """Which of its setting's replicates each trial is: 0, 1, …, ``(trial,)``."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import reduce
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,9 +63,17 @@ class Folds:
         return self._changed(lambda array: np.repeat(array, times, axis=0))
 
     def complete(self, rows: int) -> Folds:
-        """With all of so many trials that a member does not learn from held out for it."""
+        """With all of so many trials that a member does not learn from held out for it.
+
+        Those kept apart join the first member's fold, so that all are held out equally often.
+        """
         known = zip(self.train, self.train_count, strict=True)
-        held = [np.setdiff1d(np.arange(rows), train[:count]) for train, count in known]
+        out = [np.setdiff1d(np.arange(rows), train[:count]) for train, count in known]
+        held = out
+        if len(self.apart):
+            one = self.held[0, 0]
+            never = reduce(np.intersect1d, out)
+            held = [own if one in own else np.setdiff1d(own, never) for own in out]
         return Folds(self.train, self.train_count, *_pad(held))
 
     def some(self, members: slice) -> Folds:

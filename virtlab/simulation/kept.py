@@ -28,7 +28,7 @@ class Kept:
     settings
         The distinct settings, ``(setting,)`` per parameter.
     fold
-        Which fold each setting is in, ``(setting,)``.
+        Which fold each setting is in, ``(setting,)``; those kept apart from all members are one.
     setting
         Which setting each trial belongs to, ``(trial,)``.
     weight

@@ -54,22 +54,23 @@ def keep_held_out(
     Returns
     -------
     arrays
-        Of the kept settings: ``fold (setting,)``, ``parameter/0 (setting,)`` and so on (a
-        category as its number). Of the kept trials: ``setting (trial,)``, ``weight (trial,)``,
-        ``real/0 (trial, value)`` (a category as its number, -1 where missing) and ``seen/0``,
-        0 where a value is missing. Of the draws: ``judged (k,)``, the settings that have some,
-        ``drawn/values (k, draw, value)``, scaled, in half precision, which adds an error of at
-        most a two-thousandth, ``drawn/codes (k, draw, code)``, and ``drawn/first (1,)``: so many
-        of the draws are by members of one split into folds.
+        Of the kept settings: ``fold (setting,)`` (those kept apart from all members are the last
+        one), ``parameter/0 (setting,)`` and so on (a category as its number). Of the kept trials:
+        ``setting (trial,)``, ``weight (trial,)``, ``real/0 (trial, value)`` (a category as its
+        number, -1 where missing) and ``seen/0``, 0 where a value is missing. Of the draws:
+        ``judged (k,)``, the settings that have some, ``drawn/values (k, draw, value)``, scaled, in
+        half precision, which adds an error of at most a two-thousandth, ``drawn/codes (k, draw,
+        code)``, and ``drawn/first (1,)``: so many of the draws are by members of one split into
+        folds.
     """
     rng = np.random.default_rng(seed)
-    judged = _judged(held, blocks, rng)
-    rows = _rows(blocks, judged, rng)
+    judged, apart = _judged(held, blocks, rng), len(fit.folds.apart) > 0
+    rows = _rows(blocks, judged, rng, half=apart)
     kept, first, setting = np.unique(blocks.setting[rows], return_index=True, return_inverse=True)
     judged = judged[np.isin(judged, kept)]
     fold = _fold(fit, blocks)
     # Trials kept apart are judged by all members of the first split, not by one fold's.
-    judges = generators * (int(fold.max()) + 1 if len(fit.folds.apart) else 1)
+    judges = generators * (int(fold.max()) if apart else 1)
     values, codes, of_first = pool_draws(held, blocks, judged, judges)
     found: Arrays = {
         "fold": fold[rows[first]],
@@ -116,24 +117,30 @@ def _bytes_per_draw(held: HeldOut) -> int:
     return int(2 * held.values.shape[-1] + 2 * held.levels.shape[-1])
 
 
-def _rows(blocks: Blocks, judged: Indices, rng: np.random.Generator) -> Indices:
-    """Trials to keep, sorted: those at settings with draws, and others if there is room."""
+def _rows(blocks: Blocks, judged: Indices, rng: np.random.Generator, *, half: bool) -> Indices:
+    """Trials to keep, sorted: those at settings with draws, and others if there is room.
+
+    With `half`, the former are half of them at most: the others are all that was learned from.
+    """
     most = int(np.clip(MOST_BYTES / (4 * blocks.values.shape[1]), 1, MOST_TRIALS))
     order = rng.permutation(len(blocks))
-    order = order[np.argsort(~np.isin(blocks.setting[order], judged), kind="stable")]
-    return np.sort(order[:most])
+    drawn = np.isin(blocks.setting[order], judged)
+    first = order[drawn][: most // 2 if half else most]
+    return np.sort(np.append(first, order[~drawn])[:most])
 
 
 def _fold(fit: Fit, blocks: Blocks) -> NDArray[np.int16]:
-    """Which fold of the first split each trial is in, ``(trial,)``."""
-    found = np.full(len(blocks), -1, np.int16)
+    """Which fold of the first split each trial is in; what no member learns from is the last."""
+    found, unseen = np.full(len(blocks), -1, np.int16), np.ones(len(blocks), bool)
     fold = 0
     for train, count in zip(fit.folds.train, fit.folds.train_count, strict=True):
         out = np.ones(len(blocks), bool)
         out[train[:count]] = False
+        unseen &= out
         if (found[out] < 0).any():
             found[out & (found < 0)] = fold
             fold += 1
+    found[unseen] = fold
     return found
 
 
