@@ -62,6 +62,8 @@ def score(bench: Any, job: str, variant: str, seed: int) -> dict[str, Any]:
             told["cpu_s"] = time.process_time() - cpu
             kept = ("stage", "ended", "refinement_gain", "refinement_gain_error", "health")
             told.update({key: training[key] for key in kept})
+            parameters = model.manifest["relevance"].items()
+            told["relevant"] = {n: round(p["rise"], 3) for n, p in parameters if p["clear"]}
             told["steps"] = {row["stage"]: row["step"] for row in training["history"]}
             return time.perf_counter() - start
 
