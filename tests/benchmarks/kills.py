@@ -37,6 +37,14 @@ def start(out: Path, store: Path) -> subprocess.Popen[bytes]:
     return subprocess.Popen([*command, "--resume", "-q"], stdout=subprocess.DEVNULL)
 
 
+def written(store: Path) -> int:
+    """How many files there are; none while it is moved to its place."""
+    try:
+        return sum(file.is_file() for file in store.rglob("*"))
+    except FileNotFoundError:
+        return 0
+
+
 def content(store: Path) -> dict[str, bytes]:
     """All files of a store."""
     files = [file for file in store.rglob("*") if file.is_file()]
@@ -56,7 +64,7 @@ def main(out: Path, model: Path, kills: int) -> None:
     for number in range(kills):
         process = start(out, store)
         left, files = store.with_name(store.name + ".unfinished"), rng.randrange(len(wanted))
-        while sum(file.is_file() for file in left.rglob("*")) < files and not store.exists():
+        while written(left) < files and not store.exists():
             time.sleep(0.002)
         process.kill()
         process.wait()

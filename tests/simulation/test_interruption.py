@@ -1,6 +1,7 @@
 """Killed, interrupted, out of room: what is left is whole, or says that it is not."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -127,6 +128,24 @@ def test_what_a_killed_run_left_is_neither_taken_nor_lost_without_a_word(job, tm
     assert names(tmp_path) == ["params.toml", "v.zarr.unfinished"]
     simulate_to_file(job, output=tmp_path / "v.zarr", force=True)
     assert names(tmp_path) == ["params.toml", "v.zarr"]
+
+
+def test_a_run_killed_between_its_last_file_and_its_place_is_gone_on_with(job, tmp_path):
+    simulate_to_file(job, output=tmp_path / "v.zarr")
+    whole = content(tmp_path / "v.zarr")
+    (tmp_path / "v.zarr").rename(tmp_path / "v.zarr.unfinished")
+    simulate_to_file(job, output=tmp_path / "v.zarr", resume=True)
+    assert content(tmp_path / "v.zarr") == whole
+
+
+def test_a_store_that_is_removed_while_it_is_written_is_no_result(job, tmp_path, small_regions):
+    def remove(progress):
+        if progress.stage == "writing":  # earlier, a file may miss its folder before the end does
+            shutil.rmtree(tmp_path / "v.zarr.unfinished")
+
+    with pytest.raises(OutputError, match="somebody removed it while it was written; run again"):
+        simulate_to_file(job, output=tmp_path / "v.zarr", report=remove)
+    assert names(tmp_path) == ["params.toml"]
 
 
 def test_other_trials_are_not_mixed_with_those_that_are_there(job, tmp_path, small_regions):

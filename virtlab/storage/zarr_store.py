@@ -100,7 +100,9 @@ class ZarrWriter:
         if self.place.read(ROOT) is None:
             return False
         for key, content in files.items():
-            if self.place.read(key) != content:
+            found = self.place.read(key)
+            # It may have been killed when all was done, but the store not yet in its place.
+            if found != content and not (key == ROOT and found == _completed(content)):
                 raise OutputError(
                     f"{self.where}: left by a run of other trials ({key} differs: another model, "
                     "params.toml, seed, number of trials or version of virtlab); --force begins "
@@ -132,8 +134,16 @@ class ZarrWriter:
             future.result()
 
     def commit(self) -> None:
-        """Mark the store complete and move it into place."""
+        """Mark the store complete and move it into place.
+
+        Raises
+        ------
+        OSError, OutputError
+            The disk is full or fails, or the store is gone.
+        """
         self._writing.shutdown()
+        if self.place.read(ROOT) is None:
+            raise OutputError(f"{self.where}: somebody removed it while it was written; run again")
         self.place.write(ROOT, _completed(self._root))
         if isinstance(self._target, Path):
             partial = Folder(unfinished(self._target))
