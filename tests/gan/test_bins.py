@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from virtlab.gan.bins import MOST_BINS, bin_edges, bin_weights, encoded
+from virtlab.gan.bins import BINS, bin_edges, bin_weights, encoded
 from virtlab.gan.blocks import Blocks
 
 
@@ -24,9 +24,9 @@ def blocks_of(layout, *columns, setting=None):
 def test_each_bin_holds_about_as_many_settings(layouts):
     values = np.random.default_rng(0).lognormal(size=800)
     edges = bin_edges(blocks_of(layouts["plain"](1), values))
-    assert len(edges) == MOST_BINS
+    assert len(edges) == BINS[0]
     held, _ = np.histogram(values, np.append(edges[:, 1], edges[-1, 2]))
-    assert held == pytest.approx(800 / MOST_BINS, abs=2)
+    assert held == pytest.approx(800 / BINS[0], abs=2)
 
 
 def test_replicates_of_a_setting_count_once(layouts):

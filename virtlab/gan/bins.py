@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from virtlab.gan.blocks import Blocks, Floats
 from virtlab.gan.layers import Weights, dense
 
-MOST_BINS = 16  # of a condition
+BINS = 16, 64  # of a condition: as many as the root of the number of settings, between these
 FEWEST_VALUES = 3  # of a condition; one that takes two says all by itself
 LEAST_WIDTH = 1e-3  # of a condition's spread: single precision must tell places in a bin apart
 
@@ -26,13 +26,14 @@ def bin_edges(blocks: Blocks) -> NDArray[np.float64]:
     """Feature, lower and upper edge of bins with about as many settings each, ``(bin, 3)``."""
     found = []
     _, first = np.unique(blocks.setting, return_index=True)
+    most = int(np.clip(np.sqrt(len(first)), *BINS))
     for feature, values in enumerate(blocks.conditions[first].T.astype(np.float64)):
         distinct = _apart(values)
         if len(distinct) < FEWEST_VALUES:
             continue
         # Where few values are many settings', quantiles fall together: then values are shared out.
         for shared in (values, distinct):
-            shares = np.linspace(0, 1, MOST_BINS + 1)
+            shares = np.linspace(0, 1, most + 1)
             edges = _apart(np.quantile(shared, shares, method="nearest"))
             if len(edges) >= FEWEST_VALUES:
                 break
