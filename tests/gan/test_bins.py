@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from virtlab.gan.bins import BINS, bin_edges, bin_weights, encoded
+from virtlab.gan.bins import bin_edges, bin_weights, encoded
 from virtlab.gan.blocks import Blocks
 
 
@@ -21,12 +21,13 @@ def blocks_of(layout, *columns, setting=None):
     )
 
 
-def test_each_bin_holds_about_as_many_settings(layouts):
-    values = np.random.default_rng(0).lognormal(size=800)
+@pytest.mark.parametrize(("settings", "bins"), [(120, 16), (900, 30), (9000, 64)])
+def test_each_of_the_roots_number_of_bins_holds_about_as_many_settings(layouts, settings, bins):
+    values = np.random.default_rng(0).permutation(np.linspace(0, 10, settings)) ** 1.5
     edges = bin_edges(blocks_of(layouts["plain"](1), values))
-    assert len(edges) == BINS[0]
+    assert len(edges) == bins
     held, _ = np.histogram(values, np.append(edges[:, 1], edges[-1, 2]))
-    assert held == pytest.approx(800 / BINS[0], abs=2)
+    assert held == pytest.approx(settings / bins, abs=2)
 
 
 def test_replicates_of_a_setting_count_once(layouts):
