@@ -61,7 +61,7 @@ def play(blocks, game, generators=1, critics=1, steps=4, rate=1e-3):
     state = State.start(*start)
     batches = Minibatches(TrainingSet(blocks), folds, 16, seed=3)
     players = Players(state.weights, state.ema, state.moments, state.critic, state.critic_moments)
-    rates = Rates(rate, rate, 100, state.pace)
+    rates = Rates(rate, rate, tf.Variable([0, 100]), state.pace)
     advance = by_game(generator, arena, batches, players, rates, 0.0, game)
     signs = advance(tf.constant(0), tf.constant(steps))
     return state, start, {name: np.asarray(sign) for name, sign in signs.items()}

@@ -52,6 +52,7 @@ def test_restored_state_equals_the_one_that_was_saved():
     state.stage, state.step, state.since = 1, 7, 2
     state.history.append({"score": 1.0})
     state.pace.assign([0.5, 1.0, 0.0])
+    state.fall.assign([3, 9])
     state.watch["diverged"] = np.array([2, 0, 1])
     state.events.append({"member": 0, "trouble": "diverged"})
     other = make_state()
@@ -64,6 +65,6 @@ def test_restored_state_equals_the_one_that_was_saved():
 def test_arrays_hold_every_variable():
     state = make_state()
     count = sum(len(variables) for variables in state.groups.values())
-    assert len(state.arrays()) == count + 2  # best_score and pace
+    assert len(state.arrays()) == count + 3  # best_score, pace and fall
     with pytest.raises(KeyError, match="weights/g"):
         make_state().restore({}, state.position())

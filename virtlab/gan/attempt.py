@@ -19,10 +19,11 @@ from virtlab.gan.judge import Judge
 from virtlab.gan.mixture import Mixture
 from virtlab.gan.monitor import ABSURD, Monitor
 from virtlab.gan.presets import Sizes
-from virtlab.gan.stages import Advance, Minibatches, Rates, by_likelihood
+from virtlab.gan.stages import WORTH_COMPILING, Advance, Minibatches, Rates, by_likelihood
 from virtlab.gan.state import State
 
 CHECKPOINT_SECONDS = 20.0
+SETTLING = 0.3  # times the steps before: over so many the rate falls at the end of a stage
 
 DONE = ("held-out score stopped improving", "all steps done")
 
@@ -63,7 +64,7 @@ class Moment:
 
 @dataclass(frozen=True)
 class Stage:
-    """Steps of one kind."""
+    """Steps of one kind, at most so many."""
 
     name: str
     advance: Advance
@@ -117,7 +118,9 @@ class Attempt:
         try:
             while state.stage < len(stages):
                 stage = stages[state.stage]
-                while state.step < stage.steps and state.since < sizes.patience:
+                if state.step == 0:
+                    state.fall.assign([int(stage.steps / (1 + SETTLING)), stage.steps])
+                while not self._over(sizes):
                     _advance(stage, state, self.judge, self.monitor, sizes)
                     report(self._moment())
                     now = time.monotonic()
@@ -141,7 +144,17 @@ class Attempt:
             if not np.isfinite(state.best_score).all():
                 raise
             return "interrupted"
-        return DONE[state.since < sizes.patience]
+        return DONE[bool(state.fall[1] == stages[-1].steps)]
+
+    def _over(self, sizes: Sizes) -> bool:
+        """Whether a stage is over; where it has stopped improving, its rate falls before."""
+        state = self.state
+        first, last = map(int, state.fall)
+        if state.step < first and state.since >= sizes.patience:
+            rounds = max(1, round(SETTLING * state.step / sizes.every))
+            state.settle(rounds * sizes.every)
+            return False
+        return state.step >= last
 
     def _moment(self) -> Moment:
         total = sum(stage.steps for stage in self.stages)
@@ -163,14 +176,32 @@ def stages_of(
     stages = []
     if isinstance(generator, Mixture) and sizes.likelihood_steps:
         start = 1e-3 if sizes.decay > 0.1 else 3e-3
-        rates = Rates(start, 5e-5, sizes.likelihood_steps, state.pace)
+        rates = Rates(start, 5e-5, state.fall, state.pace)
         advance = by_likelihood(
-            generator, batches, state.weights, state.ema, state.moments, rates, sizes.decay, toward
+            generator,
+            batches,
+            state.weights,
+            state.ema,
+            state.moments,
+            rates,
+            sizes.decay,
+            toward,
+            compiled=batches.compiles and sizes.likelihood_steps >= WORTH_COMPILING,
         )
         stages.append(Stage("likelihood", advance, sizes.likelihood_steps))
-    rates = Rates(5e-4, 3e-5, sizes.game_steps, state.pace)
+    rates = Rates(5e-4, 3e-5, state.fall, state.pace)
     players = Players(state.weights, state.ema, state.moments, state.critic, state.critic_moments)
-    advance = by_game(generator, table, batches, players, rates, sizes.decay, game, toward)
+    advance = by_game(
+        generator,
+        table,
+        batches,
+        players,
+        rates,
+        sizes.decay,
+        game,
+        toward,
+        compiled=batches.compiles and sizes.game_steps >= WORTH_COMPILING,
+    )
     return [*stages, Stage("refinement", advance, sizes.game_steps)]
 
 

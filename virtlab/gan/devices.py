@@ -136,6 +136,7 @@ def together(shares: Sequence[Share], advances: Sequence[Advance], state: State)
                 for name, rows in share.moving:
                     _take(getattr(share.state, name), getattr(state, name), rows)
                 share.state.pace.assign(state.pace[share.generators])
+                share.state.fall.assign(state.fall)
                 return go(first, steps)
 
         signs = list(pool.map(one, shares, advances))

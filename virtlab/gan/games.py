@@ -189,11 +189,13 @@ def by_game(
     decay: float,
     game: Game,
     toward: Tensors | None = None,
+    *,
+    compiled: bool = False,
 ) -> Advance:
     """Alternate steps of the critics and one of the generators."""
     play = _Play(generator, table, batches, players, rates, decay, game, toward)
     look = play.look if game.adversarial else lambda _step: {}
-    return many_steps(play.step, batches, look, game.critic_steps)
+    return many_steps(play.step, batches, look, game.critic_steps, compiled=compiled)
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ from virtlab.gan.layers import Weights
 from virtlab.gan.losses import energy_score, spread_of
 from virtlab.gan.stages import latents
 
-EVERYDAY_DRAWS = 16
-CAREFUL_DRAWS = 64
+FEWEST_DRAWS, MOST_DRAWS = 16, 64  # per held-out row; as many as the latter to compare two states
+DRAWN_ROWS = 20_000  # with few rows and few draws the best of many scores is the luckiest
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,8 @@ class Judge:
         self._share = folds.held_mask.astype(np.float64)
         if data.weight is not None:
             self._share *= data.weight[folds.held]
+        draws = 0 if data.layout.wide else DRAWN_ROWS // folds.held.shape[1]
+        self._everyday = int(np.clip(draws, FEWEST_DRAWS, MOST_DRAWS))
         self.seconds = 0.0
         self.marginal = self._mean(self.marginal_scores())
 
@@ -62,7 +64,7 @@ class Judge:
     def look(self, weights: Weights) -> Look:
         """Scores, and how draws scatter beside how far they are from the truth."""
         start = time.monotonic()
-        drawn = self._draws(weights, EVERYDAY_DRAWS)
+        drawn = self._draws(weights, self._everyday)
         rows = self._energy_scores(drawn)
         spread = np.asarray(spread_of(drawn, self._rows.joint_seen), np.float64)
         self.seconds = time.monotonic() - start
@@ -95,7 +97,7 @@ class Judge:
         self, before: Weights, after: Weights, setting: NDArray[np.int64]
     ) -> tuple[float, float]:
         """Mean fall of the held-out score from one state to another, and its standard error."""
-        fall = self.row_scores(before, CAREFUL_DRAWS) - self.row_scores(after, CAREFUL_DRAWS)
+        fall = self.row_scores(before, MOST_DRAWS) - self.row_scores(after, MOST_DRAWS)
         return self.mean_by_setting(fall, setting)
 
     def mean_by_setting(
@@ -153,7 +155,7 @@ class Judge:
         """Scores of drawing training trials at random, whatever the setting."""
         rng = np.random.default_rng(self._seed)
         drawn = []
-        for _ in range(EVERYDAY_DRAWS):
+        for _ in range(self._everyday):
             place = self._places(rng.random(self._folds.held.shape))
             index = np.take_along_axis(self._folds.train, place, axis=1)
             rows = self._data.rows(tf.constant(index))

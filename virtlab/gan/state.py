@@ -30,6 +30,8 @@ class State:
         Adam's moments.
     pace
         Factor on each member's learning rate.
+    fall
+        First and last step of the fall of the learning rate in the present stage, ``(2,)``.
     best_score
         Held-out energy score of `best`, per member.
     stage, step, since
@@ -50,6 +52,7 @@ class State:
     moments: dict[str, tf.Variable]
     critic_moments: dict[str, tf.Variable]
     pace: tf.Variable
+    fall: tf.Variable
     best_score: NDArray[np.float64]
     stage: int = 0
     step: int = 0
@@ -73,6 +76,7 @@ class State:
             moments=slots(weights),
             critic_moments=slots(judge),
             pace=tf.Variable(tf.ones(members), name="pace"),
+            fall=tf.Variable([0, 1], name="fall"),
             best_score=np.full(members, np.inf),
         )
 
@@ -89,6 +93,13 @@ class State:
             kept.assign(_where(better, self.ema[name], kept))
         self.best_score = np.where(better, score, self.best_score)
         return bool(better.any())
+
+    def settle(self, steps: int) -> None:
+        """Go on from the best of each member, with a rate that falls over so many steps."""
+        critics = next(iter(self.critic.values())).shape[0]
+        self.restart(np.ones(len(self.best_score), bool), np.zeros(critics, bool), {})
+        self.fall.assign([self.step, self.step + steps])
+        self.since = 0
 
     def next_stage(self) -> None:
         """Go on from the best state of the stage that ended."""
@@ -133,6 +144,7 @@ class State:
             for name, variable in variables.items()
         }
         found["best_score"], found["pace"] = self.best_score, self.pace.numpy()
+        found["fall"] = self.fall.numpy()
         return found | {f"watch/{name}": array for name, array in self.watch.items()}
 
     def position(self) -> dict[str, Any]:
@@ -152,6 +164,7 @@ class State:
                 variable.assign(arrays[f"{group}/{name}"])
         self.best_score = arrays["best_score"].astype(np.float64)
         self.pace.assign(arrays["pace"])
+        self.fall.assign(arrays["fall"])
         self.watch = {
             name.removeprefix("watch/"): array
             for name, array in arrays.items()

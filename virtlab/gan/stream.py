@@ -82,6 +82,11 @@ class StreamedMinibatches(Minibatches):
     per_shuffle: int
     _reading: _Reading = field(default_factory=_Reading, compare=False)
 
+    @property
+    def compiles(self) -> bool:
+        """XLA cannot read."""
+        return False
+
     def feed(self, first: int, steps: int, turns: int) -> Feed:
         """An iterator over the steps from `first` on: the one before goes on, if it can."""
         if (first, turns) != (self._reading.step, self._reading.turns):

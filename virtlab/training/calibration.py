@@ -16,7 +16,7 @@ from virtlab.scaling import Column
 
 SPREADS = np.geomspace(0.6, 2.4, 9)
 LEVELS = (0.5, 0.9)
-DRAWS = 60
+DRAWS, WIDE_DRAWS = 60, 30  # per trial; a signal or an image has many values that count
 FEWEST_DRAWS = 20
 MOST_VALUES = 2e7  # of draws x rows x values, held in memory
 # Few settings say little of coverage: with this many, half of what they ask for is done.
@@ -43,13 +43,13 @@ def calibrate(
         return fit, {}
     slices = value_slices(columns)
     # What a head draws takes time; its noise was fitted to far more values.
-    tried = SPREADS[1:6] if blocks.layout.wide else SPREADS
+    tried, most = (SPREADS[1:6], WIDE_DRAWS) if blocks.layout.wide else (SPREADS, DRAWS)
     errors = {name: np.zeros((len(tried), len(LEVELS))) for name in slices}
     rng = np.random.default_rng(seed)
     for i, spread in enumerate(tried):
         trial = _with_spread(fit, dict.fromkeys(slices, float(spread)))
-        rows = max_rows(blocks, DRAWS, effort)
-        draws = max(FEWEST_DRAWS, round(effort * DRAWS))
+        rows = max_rows(blocks, most, effort)
+        draws = max(FEWEST_DRAWS, round(effort * most))
         held = held_out_draws(trial, blocks, draws=draws, max_rows=rows, seed=seed)
         weight = None if blocks.weight is None else blocks.weight[held.rows]
         real = np.where(blocks.observed[held.rows] > 0, blocks.values[held.rows], np.nan)
