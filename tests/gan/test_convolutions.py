@@ -11,6 +11,7 @@ from virtlab.gan.convolutions import (
     flatten,
     grow,
     init_convolution,
+    interleave,
     taps_of,
 )
 
@@ -95,6 +96,19 @@ def test_growing_repeats_each_place_convolves_and_cuts(factor, inputs, space, me
         whole = tuple(slice(length) for length in space)
         found = grow(weights, "c.0", tf.constant(x), factor, space)[member]
         np.testing.assert_allclose(found, expected[:, *whole], atol=1e-5)
+
+
+@pytest.mark.parametrize("factor", [(2,), (2, 2), (1, 2)])
+def test_phases_are_put_between_their_neighbours(factor):
+    coarse = (3, 4)[: len(factor)]
+    fine = [n * times for n, times in zip(coarse, factor, strict=True)]
+    expected = np.arange(2 * ROWS * np.prod(fine) * 5).reshape(2, ROWS, *fine, 5)
+    phases = [
+        expected[:, :, *(slice(start, None, n) for start, n in zip(at, factor, strict=True))]
+        for at in np.ndindex(factor)
+    ]
+    found = interleave(tf.constant(np.concatenate(phases, axis=-1)), factor)
+    np.testing.assert_array_equal(found, expected)
 
 
 @pytest.mark.parametrize("space", [(8,), (7,), (4, 12), (5, 5)])

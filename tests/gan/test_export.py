@@ -158,4 +158,4 @@ def test_trials_of_several_components_are_distributed_as_tensorflows(layouts):
 
 
 def test_wide_trials_go_through_in_fewer_rows():
-    assert [trial_rows(values) for values in (1, 128, 200, 2048, 10**6)] == [256, 64, 32, 4, 4]
+    assert [trial_rows(values) for values in (1, 128, 200, 2048, 10**6)] == [256, 128, 64, 8, 4]

@@ -61,14 +61,17 @@ def test_shapes_of_every_sort_are_encoded_and_decoded(shape, floor):
 
 
 def test_long_signals_and_images_are_decoded_by_convolution_and_short_ones_are_not():
-    kinds = {shape: "decoder0.out.0.w" in weights_of(head_of(shape)) for shape in SHAPES}
+    kinds = {shape: "decoder0.fine.0.w" in weights_of(head_of(shape)) for shape in SHAPES}
     assert kinds == {shape: shape not in [(9,), (31,), (4, 4)] for shape in SHAPES}
 
 
 def test_convolved_neighbours_are_alike_and_channels_are_not():
 
     head = head_of((2, 64))
-    weights = {**weights_of(head, noise=0), "decoder0.out.0.b": tf.constant([[[1.0, 5, 0, 0]]] * 2)}
+    weights = {
+        **weights_of(head, noise=0),
+        "decoder0.fine.0.b": tf.constant([[[1.0, 5, 1, 5, 0, 0, 0, 0]]] * 2),
+    }
     found = head.decode(weights, normal(MEMBERS, ROWS, LATENTS), normal(MEMBERS, ROWS, CONTEXT))
     mean = np.asarray(found[0]).reshape(MEMBERS, ROWS, 2, 64)
     np.testing.assert_allclose(mean[:, :, 0].mean(), 1, atol=0.3)

@@ -12,6 +12,7 @@ from virtlab.cli import main
 from virtlab.conditioning import Monotone
 from virtlab.config import parse_experiment
 from virtlab.errors import ConfigError
+from virtlab.modelfile import MEMBERS, WEIGHTS, pack_arrays, write_model
 from virtlab.simulation import load
 from virtlab.storage import data_digest, open_trials
 from virtlab.training import train
@@ -285,6 +286,15 @@ def test_models_of_something_else_are_refused(parent, lab, options, message):
         matched(parent, write(lab, "new", 40, seed=3, **options))
     assert message in str(caught.value)
     assert str(parent.file.path) in str(caught.value)
+
+
+def test_a_model_with_a_former_decoder_is_refused(parent, lab):
+    arrays = parent.file.arrays(WEIGHTS) | {"generator/decoder0.out.0.w": np.zeros((1, 3, 2))}
+    members = {name: parent.file.member(name) for name in MEMBERS}
+    former = lab / "former.virtlab"
+    write_model(former, parent.manifest, members | {WEIGHTS: pack_arrays(arrays)})
+    with pytest.raises(ConfigError, match=r"former.virtlab: its networks cannot be started from"):
+        read_parent(former, write(lab, "new", 40, seed=3))
 
 
 def test_another_constraint_than_the_models_is_refused(parent, lab):

@@ -119,9 +119,14 @@ def grow(weights: Weights, name: str, x: tf.Tensor, factor: Space, space: Space)
     et al. 2016).
     """
     found = (_grow_alone if x.shape[0] == 1 else _grow_together)(weights, name, x, factor)
-    if tuple(found.shape[2:-1]) == space:
-        return found
-    return tf.slice(found, [0] * found.shape.rank, [*found.shape[:2], *space, found.shape[-1]])
+    return cut(found, space)
+
+
+def cut(x: tf.Tensor, space: Space) -> tf.Tensor:
+    """The first places along each axis."""
+    if tuple(x.shape[2:-1]) == space:
+        return x
+    return tf.slice(x, [0] * x.shape.rank, [*x.shape[:2], *space, x.shape[-1]])
 
 
 def _grow_together(weights: Weights, name: str, x: tf.Tensor, factor: Space) -> tf.Tensor:
@@ -147,12 +152,19 @@ def _grow_together(weights: Weights, name: str, x: tf.Tensor, factor: Space) -> 
         for phase, found in zip(reached, products, strict=True):
             totals[phase] += found
     phases = tf.stack(list(totals.values()), axis=2)
+    return interleave(tf.reshape(phases, (members, rows, *coarse, -1)), factor)
+
+
+def interleave(x: tf.Tensor, factor: Space) -> tf.Tensor:
+    """Put channels that are the phases of a finer grid, ``(*factor, channel)``, in their places."""
+    members, rows, *coarse, channels = x.shape
+    channels //= math.prod(factor)
     # Members and rows as one: LiteRT transposes six dims at most.
-    whole = tf.reshape(phases, (members * rows, *coarse, *factor, phases.shape[-1]))
-    order = [axis for i in along for axis in (1 + i, 1 + len(coarse) + i)]
-    fine = (n * times for n, times in zip(coarse, factor, strict=True))
+    whole = tf.reshape(x, (members * rows, *coarse, *factor, channels))
+    order = [axis for i in range(len(coarse)) for axis in (1 + i, 1 + len(coarse) + i)]
     turned = tf.transpose(whole, [0, *order, whole.shape.rank - 1])
-    return tf.reshape(turned, (members, rows, *fine, phases.shape[-1]))
+    fine = (n * times for n, times in zip(coarse, factor, strict=True))
+    return tf.reshape(turned, (members, rows, *fine, channels))
 
 
 def _taps(phase: int, shift: int, times: int) -> list[int]:
@@ -171,13 +183,14 @@ def _grow_alone(weights: Weights, name: str, x: tf.Tensor, factor: Space) -> tf.
     rows, *coarse, channels = x.shape[1:]
     outputs = kernel.shape[-1]
     fine = [n * times for n, times in zip(coarse, factor, strict=True)]
-    second = [1] * (2 - len(coarse))  # axis, which signals lack
-    kernel = tf.reshape(kernel, (*kernel.shape[: len(coarse)], *second, channels, outputs))
+    # The axis that signals lack comes first: several places along the last are computed at once.
+    first = [1] * (2 - len(coarse))
+    kernel = tf.reshape(kernel, (*first, *kernel.shape[: len(coarse)], channels, outputs))
     found = tf.nn.conv2d_transpose(
-        tf.reshape(x, (rows, *coarse, *second, channels)),
+        tf.reshape(x, (rows, *first, *coarse, channels)),
         tf.transpose(kernel, (0, 1, 3, 2)),
-        (rows, *fine, *second, outputs),
-        (*factor, *second),
+        (rows, *first, *fine, outputs),
+        (*first, *factor),
     )
     bias = tf.reshape(weights[f"{name}.b"], (-1,))
     return tf.reshape(found + bias, (1, rows, *fine, outputs))

@@ -15,7 +15,7 @@ from virtlab.gan.mixture import Mixture
 
 SETTING_ROWS = 16
 TRIAL_ROWS = 256  # per member, at most
-TRIAL_VALUES = 2**13  # per member and call: wide trials take a hundred times that between layers
+TRIAL_VALUES = 2**14  # per member and call: wide trials take some times that between layers
 LEAST_ROWS = 4
 
 

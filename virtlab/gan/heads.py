@@ -18,13 +18,22 @@ import numpy as np
 import tensorflow as tf
 
 from virtlab.gan.blocks import Floats, Part
-from virtlab.gan.convolutions import convolve, flatten, grow, init_convolution
+from virtlab.gan.convolutions import (
+    convolve,
+    cut,
+    flatten,
+    grow,
+    init_convolution,
+    interleave,
+)
 from virtlab.gan.layers import Weights, dense, init_dense, swish
 
 HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
 CONTEXT = 16  # width of the setting's summary that decoders and the residual see
 ENCODED = 64
-COARSE, FINE = 32, 12  # channels where upsampling starts, and where the space is whole
+# Channels, and those of the space before the whole one, where most products are: LiteRT's
+# convolutions compute 16 outputs at once, however many of them there are.
+COARSE, FINE = 32, 16
 SMALLEST = 5  # places along a dim that upsampling starts from, at most
 FEW_PLACES = 32  # fewer are decoded by dense layers
 START_SD = 0.1  # of the posterior, in standard deviations of a latent
@@ -82,17 +91,21 @@ class Head:
         if self._is_dense:
             sizes = [q + CONTEXT, ENCODED, ENCODED, self.values * self.outputs]
             return weights | init_dense(rng, d, sizes, members=members, last=0.1)
-        spaces = self._spaces
+        spaces, factors = self._spaces, self._factors
         first = math.prod(spaces[0]) * COARSE
         weights |= init_dense(rng, d, [q + CONTEXT, ENCODED, first], members=members)
         taps = 3 ** len(spaces[0])
-        channels = np.linspace(COARSE, FINE, len(spaces)).astype(int).tolist()
+        channels = [COARSE] * (len(factors) - 1) + [FINE if len(factors) > 1 else COARSE]
         for i, (inner, outer) in enumerate(pairwise(channels)):
             name = f"{d}.conv{i}"
             weights |= init_convolution(rng, name, taps, inner, outer, members=members)
-        outputs = self.part.channels * self.outputs
-        last = init_convolution(rng, f"{d}.out", taps, channels[-1], outputs, members=members)
-        return weights | {name: 0.1 * value for name, value in last.items()}
+        kinds, own, phases = self.outputs, self.part.channels, math.prod(factors[-1])
+        last = init_convolution(rng, f"{d}.fine", taps, channels[-1], kinds * own, members=members)
+        for name, value in last.items():
+            # Finer places start alike, free of checkerboards (Aitken et al. 2017).
+            alike = 0.1 * value.reshape(*value.shape[:2], kinds, 1, own).repeat(phases, axis=3)
+            weights[name] = alike.reshape(*value.shape[:2], -1)
+        return weights
 
     @property
     def _is_dense(self) -> bool:
@@ -100,11 +113,19 @@ class Head:
 
     @property
     def _spaces(self) -> list[tuple[int, ...]]:
-        """Spaces from the smallest, which upsampling starts from, to the whole."""
+        """Spaces from the smallest, which upsampling starts from, to the whole; two at least."""
         spaces = [self.part.space]
         while max(spaces[0]) > SMALLEST:
             spaces.insert(0, tuple(-(-n // 2) if n > SMALLEST else n for n in spaces[0]))
-        return spaces
+        return spaces if len(spaces) > 1 else 2 * spaces
+
+    @property
+    def _factors(self) -> list[tuple[int, ...]]:
+        """How many times as fine, along each axis, each space is as the one before it."""
+        return [
+            tuple(2 if n != m else 1 for n, m in zip(fine, coarse, strict=True))
+            for coarse, fine in pairwise(self._spaces)
+        ]
 
     def encode(
         self, weights: Weights, values: tf.Tensor, observed: tf.Tensor, conditions: tf.Tensor
@@ -127,29 +148,33 @@ class Head:
         d = f"decoder{self.index}"
         h = swish(dense(weights, f"{d}.0", tf.concat([latents, context], axis=-1)))
         h = dense(weights, f"{d}.1", h)
-        last = dense(weights, f"{d}.2", swish(h)) if self._is_dense else self._convolved(weights, h)
-        place = tf.split(weights[f"{d}.place"], self.outputs, axis=-1)
-        found = [x + y for x, y in zip(tf.split(last, self.outputs, axis=-1), place, strict=True)]
+        if self._is_dense:
+            found = tf.split(dense(weights, f"{d}.2", swish(h)), self.outputs, axis=-1)
+        else:
+            found = self._convolved(weights, h)
         if not self.part.floor:
             found[0] += tf.matmul(latents, weights[f"{d}.basis"])
             # Doubt about the mean belongs to the latents: as noise it would be mere grain.
-            found[1] = place[1] + BEND * tf.tanh((found[1] - place[1]) / BEND)
-        return found
+            found[1] = BEND * tf.tanh(found[1] / BEND)
+        place = tf.split(weights[f"{d}.place"], self.outputs, axis=-1)
+        return [x + y for x, y in zip(found, place, strict=True)]
 
-    def _convolved(self, weights: Weights, h: tf.Tensor) -> tf.Tensor:
-        """Upsample and convolve from the smallest space to the whole; one output after another."""
-        d, spaces = f"decoder{self.index}", self._spaces
-        ones = (1,) * len(spaces[0])
+    def _convolved(self, weights: Weights, h: tf.Tensor) -> list[tf.Tensor]:
+        """Upsample and convolve from the smallest space to the whole.
+
+        The last convolution is made on the space before the whole, and gives each place's finer
+        ones as channels (Shi et al. 2016): what comes before, and all that is kept between, is
+        that many times smaller.
+        """
+        d, spaces, factors = f"decoder{self.index}", self._spaces, self._factors
         x = swish(tf.reshape(h, (*h.shape[:2], *spaces[0], COARSE)))
-        for i, space in enumerate(spaces[1:]):
-            factor = tuple(2 if n != m else 1 for n, m in zip(space, spaces[i], strict=True))
+        for i, (factor, space) in enumerate(zip(factors[:-1], spaces[1:-1], strict=True)):
             x = swish(grow(weights, f"{d}.conv{i}.0", x, factor, space))
-        x = convolve(weights, f"{d}.out.0", x, ones)
-        pieces = tf.split(x, self.outputs, axis=-1)
-        if self.part.channel_axis is None:
-            shape = (*x.shape[:2], self.values)
-            return tf.concat([tf.reshape(piece, shape) for piece in pieces], axis=-1)
-        return tf.concat([flatten(self.part, piece) for piece in pieces], axis=-1)
+        x = convolve(weights, f"{d}.fine.0", x, (1,) * len(spaces[0]))
+        return [
+            flatten(self.part, cut(interleave(piece, factors[-1]), spaces[-1]))
+            for piece in tf.split(x, self.outputs, axis=-1)
+        ]
 
     def log_likelihood(
         self, found: list[tf.Tensor], values: tf.Tensor, observed: tf.Tensor

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from virtlab.training.learning import Data, Learned
 
 AGAIN = "train it again with this virtlab"
+FORMER = re.compile(r"generator/decoder\d+\.out\.")
+"""Weights of decoders that convolved the whole space, as none does any more."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +119,9 @@ def read_parent(path: Path, experiment: Experiment) -> Model:
     """
     model = load(path)
     training, conditioner = model.manifest["training"], model.manifest["conditioner"]["name"]
-    if not {"sizes", "parts"} <= set(training):
+    # Of a former decoder parts would fit a new one, and mean nothing there.
+    former = any(map(FORMER.match, model.file.arrays(WEIGHTS)))
+    if former or not {"sizes", "parts"} <= set(training):
         raise ConfigError(f"{path}: its networks cannot be started from; {AGAIN}")
     if training["preset"] != experiment.model.preset:
         raise ConfigError(
