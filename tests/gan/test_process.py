@@ -11,6 +11,7 @@ from virtlab.gan.process import (
     _negative_evidence,
     fit_process,
     pack,
+    pairs_of,
     predictions,
 )
 
@@ -62,8 +63,8 @@ def test_a_sum_of_what_each_parameter_does_is_known_far_from_all_settings():
 def test_slope_of_the_evidence_is_that_of_small_steps():
     rng = np.random.default_rng(2)
     places, targets = wave(n=20)
-    gaps = np.abs(places.T[:, :, None] - places.T[:, None])
-    given = gaps, targets, rng.integers(1, 4, 20).astype(float)
+    one, other = pairs_of(20)
+    given = np.abs(places[one] - places[other]).T, targets, rng.integers(1, 4, 20).astype(float)
     logs = np.append(0.5 * rng.standard_normal(6) - 1, [-0.3, 0.2, -1.5])
     steps = 1e-5 * np.eye(len(logs))
     rise = [

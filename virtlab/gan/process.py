@@ -151,7 +151,8 @@ def _tune(places: Array, targets: Array, counts: Array) -> tuple[Scales, float, 
     from threadpoolctl import threadpool_limits
 
     features = places.shape[1]
-    gaps = np.abs(places.T[:, :, None] - places.T[:, None])
+    one, other = pairs_of(len(places))
+    gaps = np.abs(places[one] - places[other]).T
     limits = [(-7.0, 3.0)] * features + [(-8.0, 4.0)] * features
     limits += [(-3.0, 3.0), (-6.0, 4.0), (np.log(LEAST_NOISE), 2.0)]
     best = None
@@ -174,6 +175,11 @@ def _tune(places: Array, targets: Array, counts: Array) -> tuple[Scales, float, 
     return scales, signal, max(noise, LEAST_NOISE * signal)
 
 
+def pairs_of(count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Each two places, once: below the diagonal of their kernel."""
+    return np.tril_indices(count, -1)
+
+
 def _named(logs: Array) -> tuple[Scales, float, float]:
     """Scales, signal and noise variance from the vector of their logs."""
     (rates, shares), (ratio, signal, noise) = np.split(np.exp(logs[:-3]), 2), np.exp(logs[-3:])
@@ -183,27 +189,31 @@ def _named(logs: Array) -> tuple[Scales, float, float]:
 def _negative_evidence(
     logs: Array, gaps: Array, targets: Array, counts: Array
 ) -> tuple[float, Array]:
-    """Negative log marginal likelihood, with a weak prior on the logs, and its gradient."""
+    """Negative log marginal likelihood, with a weak prior on the logs, and its gradient.
+
+    Gaps of pairs of places are ``(feature, pair)``.
+    """
     scales, signal, noise = _named(logs)
-    features = len(gaps)
-    squares = np.square(ROOT5 * scales.rates[:, None, None] * gaps)
+    features, pairs = len(gaps), pairs_of(len(targets))
+    squares = np.square(ROOT5 * scales.rates[:, None] * gaps)
     squares_alone = scales.ratio**2 * squares
     together, bend = _matern(squares.sum(0))
     alone, bends = _matern(squares_alone)
-    kernel = together + np.tensordot(scales.shares, alone, 1)
-    covariance = signal * kernel + np.diag((noise + LEAST_NOISE * signal) / counts)
+    level = 1 + scales.shares.sum()
+    kernel = together + scales.shares @ alone
+    covariance = np.diag(signal * level + (noise + LEAST_NOISE * signal) / counts)
+    covariance[pairs] = signal * kernel  # what is above the diagonal is not read
     factor = cho_factor(covariance, lower=True)
     inverse = cho_solve(factor, np.eye(len(targets)))
     alpha = inverse @ targets
     value = 0.5 * targets @ alpha + np.log(np.diag(factor[0])).sum()
     pull = inverse - np.outer(alpha, alpha)
-    bends *= squares_alone
-    by_rate = squares.reshape(features, -1) @ (pull * bend).ravel()
-    by_rate_alone = scales.shares * (bends.reshape(features, -1) @ pull.ravel())
-    by_share = scales.shares * (alone.reshape(features, -1) @ pull.ravel())
-    slope = np.concatenate([by_rate + by_rate_alone, by_share, [by_rate_alone.sum(), 0, 0]])
-    slope *= 0.5 * signal
-    slope[-2] = 0.5 * np.sum(pull * signal * kernel)
+    between, within = signal * pull[pairs], 0.5 * signal * np.trace(pull)
+    by_rate = squares @ (bend * between)
+    by_rate_alone = scales.shares * ((bends * squares_alone) @ between)
+    by_share = scales.shares * (alone @ between + within)
+    by_signal = kernel @ between + level * within
+    slope = np.concatenate([by_rate + by_rate_alone, by_share, [by_rate_alone.sum(), by_signal, 0]])
     slope[-1] = 0.5 * np.sum(np.diag(pull) * noise / counts)
     # A parameter is irrelevant until the data say otherwise: rates start from small. What it does
     # alone is as smooth as the rest or smoother: in wiggles of its own it would follow the noise.
