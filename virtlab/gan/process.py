@@ -6,6 +6,10 @@ fits one per feature to its own training trials. Its prediction enters as a cond
 mean that the mixture core starts from; at a training setting it is the prediction without that
 setting, in closed form (section 5.4.2), so that the core learns how far the process errs at
 settings that it has not seen.
+
+Much of what a laboratory measures is the sum of what each parameter does alone, and a sum is known
+far from all settings as soon as each of its terms is (Duvenaud et al. 2011, "Additive Gaussian
+processes"). So the kernel is a sum too: one of all parameters together, and one of each alone.
 """
 
 from __future__ import annotations
@@ -25,9 +29,29 @@ Array = NDArray[np.float64]
 FEWEST = 5  # settings; fewer teach a process nothing
 MOST_SETTINGS = 1000  # that a prediction rests on
 MOST_TUNED = 300  # that length scales are found from
-MOST_ITERATIONS = 40
+MOST_ITERATIONS = 60
 LEAST_NOISE = 1e-4  # of the variance: single precision must be able to invert
 ROOT5 = float(np.sqrt(5))
+
+
+@dataclass(frozen=True)
+class Scales:
+    """What shapes a kernel.
+
+    Parameters
+    ----------
+    rates
+        Inverse length scales of the parameters together, ``(feature,)``.
+    ratio
+        Those of a parameter alone are so many times as large.
+    shares
+        Variance of what each parameter does alone, in units of that of all together,
+        ``(feature,)``.
+    """
+
+    rates: Array
+    ratio: float
+    shares: Array
 
 
 @dataclass(frozen=True)
@@ -40,8 +64,8 @@ class Process:
         Which settings it rests on, ``(place,)``.
     places
         Their conditions, ``(place, feature)``.
-    rates
-        Inverse length scales, ``(feature,)``.
+    scales
+        Of the kernel.
     weights
         Of the places: the prediction is their kernels' weighted sum, ``(place,)``.
     center
@@ -54,7 +78,7 @@ class Process:
 
     rows: NDArray[np.int64]
     places: Array
-    rates: Array
+    scales: Scales
     weights: Array
     center: float
     without: Array
@@ -62,7 +86,7 @@ class Process:
 
     def predict(self, conditions: Array) -> Array:
         """Mean at ``(row, feature)`` conditions."""
-        return self.center + _kernel(conditions, self.places, self.rates) @ self.weights
+        return self.center + _kernel(conditions, self.places, self.scales) @ self.weights
 
 
 def fit_process(
@@ -72,7 +96,7 @@ def fit_process(
     rows: NDArray[np.int64],
     rng: np.random.Generator,
 ) -> Process:
-    """Fit a process with a Matern 5/2 kernel by its marginal likelihood.
+    """Fit a process with Matern 5/2 kernels by its marginal likelihood.
 
     Parameters
     ----------
@@ -98,15 +122,15 @@ def fit_process(
     spread = float(np.sqrt(np.average((targets - center) ** 2, weights=counts))) or 1.0
     scaled = (targets - center) / spread
     some = rng.permutation(len(places))[:MOST_TUNED]
-    rates, signal, noise = _tune(places[some], scaled[some], counts[some])
-    covariance = signal * _kernel(places, places, rates) + np.diag(noise / counts)
+    scales, signal, noise = _tune(places[some], scaled[some], counts[some])
+    covariance = signal * _kernel(places, places, scales) + np.diag(noise / counts)
     inverse = cho_solve(cho_factor(covariance, lower=True), np.eye(len(places)))
     alpha = inverse @ scaled
     miss = alpha / np.diag(inverse)
     return Process(
         rows=rows,
         places=places,
-        rates=rates,
+        scales=scales,
         weights=spread * signal * alpha,
         center=center,
         without=targets - spread * miss,
@@ -117,69 +141,103 @@ def fit_process(
 def _constant(places: Array, value: float, error: float) -> Process:
     """A process that predicts one value everywhere."""
     none = np.zeros(0, np.int64)
-    rates, weights = np.ones(places.shape[1]), np.zeros(1)
-    return Process(none, places[:1], rates, weights, value, np.zeros(0), error)
+    scales, weights = Scales(np.ones(places.shape[1]), 1.0, np.zeros(places.shape[1])), np.zeros(1)
+    return Process(none, places[:1], scales, weights, value, np.zeros(0), error)
 
 
-def _tune(places: Array, targets: Array, counts: Array) -> tuple[Array, float, float]:
-    """Inverse length scales, signal and noise variance of the highest marginal likelihood."""
+def _tune(places: Array, targets: Array, counts: Array) -> tuple[Scales, float, float]:
+    """Scales, signal and noise variance of the highest marginal likelihood."""
     from scipy.optimize import minimize
     from threadpoolctl import threadpool_limits
 
     features = places.shape[1]
-    squares = np.square(places[:, None] - places[None])
+    one, other = pairs_of(len(places))
+    gaps = np.abs(places[one] - places[other]).T
+    limits = [(-7.0, 3.0)] * features + [(-8.0, 4.0)] * features
+    limits += [(-3.0, 3.0), (-6.0, 4.0), (np.log(LEAST_NOISE), 2.0)]
     best = None
     for rate in (1.0, 1.0 / np.sqrt(features))[:features]:
-        start = np.concatenate([np.full(features, np.log(0.7 * rate)), [0.0, np.log(0.1)]])
+        rates, shares = np.full(features, np.log(0.7 * rate)), np.full(features, -1.5)
         with threadpool_limits(1):  # matrices are too small to share out
             found = minimize(
                 _negative_evidence,
-                start,
-                (squares, targets, counts),
+                np.concatenate([rates, shares, [-0.5, 0.0, np.log(0.1)]]),
+                (gaps, targets, counts),
                 jac=True,
                 method="L-BFGS-B",
-                bounds=[(-7.0, 3.0)] * features + [(-6.0, 4.0), (np.log(LEAST_NOISE), 2.0)],
+                bounds=limits,
                 options={"maxiter": MOST_ITERATIONS},
             )
         if best is None or found.fun < best.fun:
             best = found
     assert best is not None
-    signal = float(np.exp(best.x[-2]))
-    return np.exp(best.x[:-2]), signal, max(float(np.exp(best.x[-1])), LEAST_NOISE * signal)
+    scales, signal, noise = _named(best.x)
+    return scales, signal, max(noise, LEAST_NOISE * signal)
+
+
+def pairs_of(count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Each two places, once: below the diagonal of their kernel."""
+    return np.tril_indices(count, -1)
+
+
+def _named(logs: Array) -> tuple[Scales, float, float]:
+    """Scales, signal and noise variance from the vector of their logs."""
+    (rates, shares), (ratio, signal, noise) = np.split(np.exp(logs[:-3]), 2), np.exp(logs[-3:])
+    return Scales(rates, float(ratio), shares), float(signal), float(noise)
 
 
 def _negative_evidence(
-    logs: Array, squares: Array, targets: Array, counts: Array
+    logs: Array, gaps: Array, targets: Array, counts: Array
 ) -> tuple[float, Array]:
-    """Negative log marginal likelihood, with a weak prior on the logs, and its gradient."""
-    rates2, signal, noise = np.exp(2 * logs[:-2]), np.exp(logs[-2]), np.exp(logs[-1])
-    root = ROOT5 * np.sqrt(squares @ rates2)
-    fall = np.exp(-root)
-    kernel = (1 + root + root**2 / 3) * fall
-    covariance = signal * kernel + np.diag((noise + LEAST_NOISE * signal) / counts)
+    """Negative log marginal likelihood, with a weak prior on the logs, and its gradient.
+
+    Gaps of pairs of places are ``(feature, pair)``.
+    """
+    scales, signal, noise = _named(logs)
+    features, pairs = len(gaps), pairs_of(len(targets))
+    squares = np.square(ROOT5 * scales.rates[:, None] * gaps)
+    squares_alone = scales.ratio**2 * squares
+    together, bend = _matern(squares.sum(0))
+    alone, bends = _matern(squares_alone)
+    level = 1 + scales.shares.sum()
+    kernel = together + scales.shares @ alone
+    covariance = np.diag(signal * level + (noise + LEAST_NOISE * signal) / counts)
+    covariance[pairs] = signal * kernel  # what is above the diagonal is not read
     factor = cho_factor(covariance, lower=True)
     inverse = cho_solve(factor, np.eye(len(targets)))
     alpha = inverse @ targets
     value = 0.5 * targets @ alpha + np.log(np.diag(factor[0])).sum()
     pull = inverse - np.outer(alpha, alpha)
-    slope = np.empty_like(logs)
-    # d kernel / d log rate_j = -(5/3) (1 + root) exp(-root) square_j rate_j^2
-    bend = -5 / 3 * signal * pull * (1 + root) * fall
-    slope[:-2] = 0.5 * (bend.ravel() @ squares.reshape(-1, len(rates2))) * rates2
-    slope[-2] = 0.5 * np.sum(pull * signal * kernel)
+    between, within = signal * pull[pairs], 0.5 * signal * np.trace(pull)
+    by_rate = squares @ (bend * between)
+    by_rate_alone = scales.shares * ((bends * squares_alone) @ between)
+    by_share = scales.shares * (alone @ between + within)
+    by_signal = kernel @ between + level * within
+    slope = np.concatenate([by_rate + by_rate_alone, by_share, [by_rate_alone.sum(), by_signal, 0]])
     slope[-1] = 0.5 * np.sum(np.diag(pull) * noise / counts)
-    # A parameter is irrelevant until the data say otherwise: rates start from small.
-    prior = np.append((logs[:-2] + 1.5) / 2.0, [logs[-2] / 3.0, (logs[-1] + 3) / 3.0])
-    width = np.append(np.full(len(logs) - 2, 2.0), [3.0, 3.0])
+    # A parameter is irrelevant until the data say otherwise: rates start from small. What it does
+    # alone is as smooth as the rest or smoother: in wiggles of its own it would follow the noise.
+    mean = np.repeat([-1.5, -2.0, -0.5, 0.0, -3.0], [features, features, 1, 1, 1])
+    width = np.repeat([2.0, 2.0, 0.5, 3.0, 3.0], [features, features, 1, 1, 1])
+    prior = (logs - mean) / width
     return float(value + 0.5 * prior @ prior), slope + prior / width
 
 
-def _kernel(rows: Array, places: Array, rates: Array) -> Array:
-    """Matern 5/2 of ``(row, feature)`` against ``(setting, feature)``."""
-    a, b = rows * rates, places * rates
-    square = (a**2).sum(1)[:, None] + (b**2).sum(1)[None] - 2 * a @ b.T
-    root = ROOT5 * np.sqrt(np.maximum(square, 0))
-    kernel: Array = (1 + root + root**2 / 3) * np.exp(-root)
+def _matern(squares: Array) -> tuple[Array, Array]:
+    """Matern 5/2 of five times squared distances, and what times these is its slope.
+
+    The slope is that by the logarithm of the distance.
+    """
+    root = np.sqrt(squares)
+    fall = np.exp(-root)
+    return (1 + root + squares / 3) * fall, -(1 + root) * fall / 3
+
+
+def _kernel(rows: Array, places: Array, scales: Scales) -> Array:
+    """Matern 5/2 of ``(row, feature)`` against ``(setting, feature)``, together and alone."""
+    squares = np.square(ROOT5 * scales.rates * (rows[:, None] - places))
+    together, alone = _matern(squares.sum(-1))[0], _matern(scales.ratio**2 * squares)[0]
+    kernel: Array = together + alone @ scales.shares
     return kernel
 
 
@@ -190,24 +248,33 @@ def pack(processes: list[list[Process]]) -> dict[str, Floats]:
     -------
     weights
         ``places (member, target, place, feature)``, scaled by the length scales, ``weights
-        (member, target, place)``, ``center (member, 1, target)`` and ``rates (member,
-        target, 1, feature)``; padded with places of no weight.
+        (member, target, place)``, ``center (member, 1, target)``, ``rates`` and ``shares
+        (member, target, 1, feature)`` and ``ratio (member, target, 1, 1)``; padded with places
+        of no weight. What parameters do alone counts from zero distance, and `center` holds the
+        rest: a parameter that never changes then adds nothing, and can be left out.
     """
     most = max(len(process.places) for own in processes for process in own)
 
     def padded(process: Process) -> tuple[Array, Array]:
         missing = most - len(process.places)
         places = np.concatenate([process.places, np.repeat(process.places[:1], missing, axis=0)])
-        return places * process.rates, np.append(process.weights, np.zeros(missing))
+        return places * process.scales.rates, np.append(process.weights, np.zeros(missing))
 
     pairs = [[padded(process) for process in own] for own in processes]
     found = {
         "process.places": [[places for places, _ in own] for own in pairs],
         "process.weights": [[weights for _, weights in own] for own in pairs],
-        "process.center": [[[process.center for process in own]] for own in processes],
-        "process.rates": [[[process.rates] for process in own] for own in processes],
+        "process.center": [[[_at_zero(process) for process in own]] for own in processes],
+        "process.rates": [[[process.scales.rates] for process in own] for own in processes],
+        "process.shares": [[[process.scales.shares] for process in own] for own in processes],
+        "process.ratio": [[[[process.scales.ratio]] for process in own] for own in processes],
     }
     return {name: np.asarray(value, np.float32) for name, value in found.items()}
+
+
+def _at_zero(process: Process) -> float:
+    """What is predicted where all parameters alone are at zero distance from all places."""
+    return process.center + float(process.weights.sum() * process.scales.shares.sum())
 
 
 def groups_of(weights: Weights) -> list[str]:
@@ -222,19 +289,22 @@ def predictions(weights: Weights, conditions: tf.Tensor) -> tf.Tensor:
 
 
 def _predictions(weights: Weights, group: str, conditions: tf.Tensor) -> tf.Tensor:
-    places, rates = weights[f"{group}.places"], weights[f"{group}.rates"]
+    places, rates, shares, ratio = (
+        weights[f"{group}.{name}"] for name in ("places", "rates", "shares", "ratio")
+    )
     found = []
     for target in range(places.shape[1]):
         a, b = conditions * rates[:, target], places[:, target]
-        square = (
-            tf.reduce_sum(tf.square(a), -1)[..., None] + tf.reduce_sum(tf.square(b), -1)[:, None]
-        )
-        square -= 2 * tf.matmul(a, b, transpose_b=True)
-        root = ROOT5 * tf.sqrt(tf.maximum(square, 1e-12))
-        kernel = (1 + root + tf.square(root) / 3) * tf.exp(-root)
+        square, kernel = 0.0, 0.0
+        for i in range(places.shape[-1]):
+            gap = tf.abs(a[..., i, None] - b[:, None, :, i])
+            square += tf.square(gap)
+            alone = _matern_of(ROOT5 * ratio[:, target] * gap) - 1
+            kernel += shares[:, target, :, i, None] * alone
+        kernel += _matern_of(ROOT5 * tf.sqrt(square))
         found.append(tf.matmul(kernel, weights[f"{group}.weights"][:, target, :, None]))
     return tf.concat(found, axis=-1) + weights[f"{group}.center"]
 
 
-def _length2(x: tf.Tensor) -> tf.Tensor:
-    return tf.reduce_sum(tf.square(x), axis=-1)
+def _matern_of(root: tf.Tensor) -> tf.Tensor:
+    return (1 + root + tf.square(root) / 3) * tf.exp(-root)

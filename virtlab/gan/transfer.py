@@ -106,10 +106,14 @@ class Start:
         for i, group in enumerate(groups_of(self.weights)):
             old = {
                 name: self.weights[f"{group}.{name}"][self._turns(f"{group}.{name}", members)]
-                for name in ("places", "weights", "center", "rates")
+                for name in ("places", "weights", "center", "rates", "shares", "ratio")
+                if f"{group}.{name}" in self.weights
             }
             places = (old["places"] - self.offset * old["rates"]) @ (self.slope != 0).T
             moved = {"places": places, "rates": old["rates"] @ self.slope.T}
+            # Older files know nothing of what a parameter does alone.
+            moved["shares"] = old.get("shares", 0 * old["rates"]) @ (self.slope != 0).T
+            moved["ratio"] = old.get("ratio", np.ones_like(old["rates"][..., :1]))
             found |= {f"prior{i}.{n}": a.astype(np.float32) for n, a in (old | moved).items()}
         return found
 
