@@ -63,7 +63,7 @@ def sizes_for(blocks: Blocks, preset: str, members: int | None) -> Sizes:
         members=members or (folds if n >= 5000 or wide or folds > FOLDS else 2 * folds),
         folds=folds,
         batch=min(64 if n < 5000 else 128, max(16, int(n) // 2)),
-        likelihood_steps=0 if textbook else _steps(blocks.layout, 1e5, 500, 3000, plain=8000),
+        likelihood_steps=0 if textbook else _steps(blocks.layout, 2e5, 500, 3000, plain=8000),
         game_steps=4000 if textbook else _steps(blocks.layout, 5e4, 100, 1500, plain=1500),
         every=50 if wide else 25 if n < 300 else 100,
         patience=8 if wide else 20 if n < 300 else 10,

@@ -28,7 +28,7 @@ Array = NDArray[np.float64]
 
 FEWEST = 5  # settings; fewer teach a process nothing
 MOST_SETTINGS = 1000  # that a prediction rests on
-MOST_TUNED = 300  # that length scales are found from
+MOST_TUNED = 200  # that length scales are found from; of 300 they take five times as long
 MOST_ITERATIONS = 60
 LEAST_NOISE = 1e-4  # of the variance: single precision must be able to invert
 ROOT5 = float(np.sqrt(5))
