@@ -13,7 +13,7 @@ from virtlab.gan.folds import split_by_setting
 from virtlab.gan.games import Table
 from virtlab.gan.state import State
 
-CASES = [("memory", "auto"), ("stream", "wgan-gp")]
+CASES = [("memory", "auto"), ("compiled", "auto"), ("stream", "wgan-gp")]
 
 CHILD = """
 import json, sys
@@ -24,7 +24,7 @@ import tensorflow as tf
 cpus = tf.config.list_physical_devices("CPU")
 tf.config.set_logical_device_configuration(cpus[0], [tf.config.LogicalDeviceConfiguration()] * 2)
 
-from virtlab.gan import fit as module, presets
+from virtlab.gan import attempt, fit as module, presets
 from virtlab.gan.blocks import Blocks, Layout
 from virtlab.gan.fit import Options, fit
 from virtlab.gan.stream import Stream
@@ -43,6 +43,7 @@ assert (keys == np.arange(len(keys))).all()
 whole = Stream(lambda at, count: blocks.take(np.arange(at, at + count) % n), n, keys)
 told = []
 for kind, preset in json.loads(sys.argv[2]):
+    attempt.WORTH_COMPILING = 0 if kind == "compiled" else 1000
     for devices in ((), ("CPU:0", "CPU:1")):
         options = Options(preset=preset, members=3, generators=2, critics=2, devices=devices)
         found = fit(blocks, options, stream=whole if kind == "stream" else None)
