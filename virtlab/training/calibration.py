@@ -29,9 +29,10 @@ def calibrate(
     """Choose a spread per measurement from out-of-fold coverage.
 
     Members judge only trials at settings that they never saw (split conformal in spirit: Vovk
-    et al. 2005; here the noise's width is what is set, so that joint draws stay joint). The
-    correction is shrunk towards none where few settings support it. With less than full `effort`
-    it rests on fewer draws and trials.
+    et al. 2005; here the noise's width is what is set, so that joint draws stay joint). Where the
+    shape is wrong, no width makes all intervals true: so only widths are chosen from whose energy
+    score, which is proper, is not clearly above the best. The correction is shrunk towards none
+    where few settings support it. With less than full `effort` it rests on fewer draws and trials.
 
     Returns
     -------
@@ -45,6 +46,7 @@ def calibrate(
     # What a head draws takes time; its noise was fitted to far more values.
     tried, most = (SPREADS[1:6], WIDE_DRAWS) if blocks.layout.wide else (SPREADS, DRAWS)
     errors = {name: np.zeros((len(tried), len(LEVELS))) for name in slices}
+    lost: dict[str, list[NDArray[np.float64]]] = {name: [] for name in slices}
     rng = np.random.default_rng(seed)
     for i, spread in enumerate(tried):
         trial = _with_spread(fit, dict.fromkeys(slices, float(spread)))
@@ -54,13 +56,49 @@ def calibrate(
         weight = None if blocks.weight is None else blocks.weight[held.rows]
         real = np.where(blocks.observed[held.rows] > 0, blocks.values[held.rows], np.nan)
         for name, here in slices.items():
-            drawn = held.values[..., here].astype(np.float64)
-            rank = scores.ranks(drawn, real[:, here].astype(np.float64), rng)
+            drawn, truth = held.values[..., here].astype(np.float64), real[:, here].astype(float)
+            rank = scores.ranks(drawn, truth, rng)
             errors[name][i] = [scores.coverage(rank, level, weight) - level for level in LEVELS]
-    settings = len(np.unique(blocks.setting[held.rows]))
-    trust = settings / (settings + HALF_TRUST)
-    chosen = {name: _truest(tried, found) ** trust for name, found in errors.items()}
+            lost[name].append(scores.energy_scores(drawn, truth))
+    setting = np.unique(blocks.setting[held.rows], return_inverse=True)[1]
+    trust = (setting.max() + 1) / (setting.max() + 1 + HALF_TRUST)
+    chosen = {}
+    for name, found in errors.items():
+        good = _not_clearly_worse(np.array(lost[name]), setting, weight)
+        chosen[name] = _truest(tried[good], found[good]) ** trust
     return _with_spread(fit, chosen), chosen
+
+
+def _not_clearly_worse(
+    lost: NDArray[np.float64], setting: NDArray[np.intp], weight: NDArray[np.float64] | None
+) -> slice:
+    """Neighbours among spreads whose score is within a standard error of the best one's.
+
+    Parameters
+    ----------
+    lost
+        Energy score of each trial, ``(spread, trial)``; NaN where nothing was measured.
+    setting
+        Of each trial, from 0 on: trials of one are no independent evidence.
+    weight
+        Of each trial.
+    """
+    seen = np.isfinite(lost).all(axis=0)
+    if not seen.any():
+        return slice(None)
+    lost, setting = lost[:, seen], np.unique(setting[seen], return_inverse=True)[1]
+    share = np.ones(len(setting)) if weight is None else weight[seen]
+    totals = np.bincount(setting, share)
+    best = int(np.argmin(lost @ share))
+    part = totals / totals.sum()
+    good = []
+    for i, above in enumerate(lost - lost[best]):
+        by_setting = np.bincount(setting, share * above) / totals
+        mean = part @ by_setting
+        error = np.sqrt(np.square(part * (by_setting - mean)).sum())
+        if mean <= error:
+            good.append(i)
+    return slice(min(good), max(good) + 1)
 
 
 def _truest(spreads: NDArray[np.float64], errors: NDArray[np.float64]) -> float:
