@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from virtlab.training.assessment import assess
-from virtlab.training.calibration import _truest, calibrate, value_slices
+from virtlab.training.calibration import _not_clearly_worse, _truest, calibrate, value_slices
 
 
 def test_overconfident_measurement_is_widened_and_the_other_left(known):
@@ -38,6 +38,30 @@ def test_spread_is_found_between_those_that_are_tried():
     assert _truest(np.array([0.5, 1.0]), off) == pytest.approx(np.sqrt(0.5), rel=0.01)
     assert _truest(np.array([0.5, 1.0]), off - 1) == 1
     assert _truest(np.array([0.5, 1.0]), off * np.nan) == 1
+
+
+def test_widths_whose_score_is_clearly_worse_are_left_out():
+    rng, setting = np.random.default_rng(0), np.arange(400)
+    common = rng.normal(1, 0.5, 400)  # to the scores of all widths
+
+    def rows(rise, wobble, settings=400):
+        """Scores that differ by setting, and by `rise` on the mean."""
+        by_setting = rng.permutation(np.resize([-wobble, wobble], settings))
+        return common + rise + np.repeat(by_setting, 400 // settings)
+
+    lost = np.stack([rows(rise, 0.1) for rise in (0.1, 0.0, 0.001, 0.1)])
+    assert _not_clearly_worse(lost, setting, None) == slice(1, 3)
+    # Forty trials of one setting are one observation: ten say too little to tell.
+    few = np.stack([rows(rise, 0.3, settings=10) for rise in (0.05, 0.0)])
+    assert _not_clearly_worse(few, setting, None) == slice(1, 2)
+    assert _not_clearly_worse(few, setting // 40, None) == slice(0, 2)
+
+
+def test_missing_values_say_nothing_of_a_width():
+    lost = np.array([[1.0, np.nan, 1.0], [2.0, np.nan, 2.1], [1.0, np.nan, 1.0]])
+    assert _not_clearly_worse(lost, np.array([4, 5, 6]), np.array([1.0, 1.0, 2.0])) == slice(0, 3)
+    assert _not_clearly_worse(lost[:2], np.arange(3), None) == slice(0, 1)
+    assert _not_clearly_worse(lost * np.nan, np.arange(3), None) == slice(None)
 
 
 def test_few_settings_are_trusted_little(known):

@@ -171,8 +171,10 @@ def stages_of(
     sizes: Sizes,
     game: Game,
     toward: Tensors | None,
+    *,
+    compiled: bool,
 ) -> list[Stage]:
-    """The stages of a preset, in order."""
+    """The stages of a preset, in order; `compiled` where they are long enough for that."""
     stages = []
     if isinstance(generator, Mixture) and sizes.likelihood_steps:
         start = 1e-3 if sizes.decay > 0.1 else 3e-3
@@ -186,7 +188,7 @@ def stages_of(
             rates,
             sizes.decay,
             toward,
-            compiled=batches.compiles and sizes.likelihood_steps >= WORTH_COMPILING,
+            compiled=compiled and sizes.likelihood_steps >= WORTH_COMPILING,
         )
         stages.append(Stage("likelihood", advance, sizes.likelihood_steps))
     rates = Rates(5e-4, 3e-5, state.fall, state.pace)
@@ -200,7 +202,7 @@ def stages_of(
         sizes.decay,
         game,
         toward,
-        compiled=batches.compiles and sizes.game_steps >= WORTH_COMPILING,
+        compiled=compiled and sizes.game_steps >= WORTH_COMPILING,
     )
     return [*stages, Stage("refinement", advance, sizes.game_steps)]
 

@@ -39,6 +39,7 @@ from virtlab.gan.state import State
 from virtlab.gan.stream import Stream, streamed
 from virtlab.gan.transfer import Start
 
+TO_COMPILE = 60.0  # seconds that training must have for some of them to go into compiling
 CLEAR_GAIN = 1.0  # standard errors: less than this and the simpler, earlier state is kept
 
 
@@ -299,7 +300,9 @@ def _begin(
         first = among[0] if among else 0
         mine = slice(first, first + folds.members)
         near = None if toward is None else {name: old[mine] for name, old in toward.items()}
-        return stages_of(generator, table, batches, state, sizes, game, near)
+        hurried = options.max_seconds is not None and options.max_seconds < TO_COMPILE
+        compiled = batches.compiles and not hurried
+        return stages_of(generator, table, batches, state, sizes, game, near, compiled=compiled)
 
     devices = options.devices or several_accelerators()
     if devices:
