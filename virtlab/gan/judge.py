@@ -129,7 +129,11 @@ class Judge:
         return self._energy_scores(self._draws(weights, draws, conditions))
 
     def _energy_scores(self, drawn: tf.Tensor) -> NDArray[np.float64]:
-        return np.asarray(energy_score(drawn, self._real, self._rows.joint_seen), np.float64)
+        return np.asarray(self._scored(drawn), np.float64)
+
+    @tf.function(autograph=False)
+    def _scored(self, drawn: tf.Tensor) -> tf.Tensor:
+        return energy_score(drawn, self._real, self._rows.joint_seen)
 
     def _draws(
         self, weights: Weights, draws: int, conditions: NDArray[np.float32] | None = None
@@ -137,19 +141,32 @@ class Judge:
         """Joint values of held-out rows, ``(draw, member, row, value)``."""
         given = self._rows.conditions if conditions is None else tf.constant(conditions)
         parameters = self._setting_part(weights, given)
-        return tf.stack([self._draw(weights, parameters, tf.constant(i)) for i in range(draws)])
+        # Of signals and images a cache holds one draw at best.
+        most = 1 if self._data.layout.wide else max(1, DRAWN_ROWS // self._folds.held.shape[1])
+        parts = [
+            self._draw(weights, parameters, tf.constant(first), min(most, draws - first))
+            for first in range(0, draws, most)
+        ]
+        return tf.concat(parts, axis=0)
 
     @tf.function(autograph=False)
     def _setting_part(self, weights: Weights, conditions: tf.Tensor) -> tf.Tensor:
         return self._generator.setting_part(weights, conditions)
 
     @tf.function(autograph=False)
-    def _draw(self, weights: Weights, parameters: tf.Tensor, which: tf.Tensor) -> tf.Tensor:
-        shape = self._folds.held.shape
+    def _draw(
+        self, weights: Weights, parameters: tf.Tensor, first: tf.Tensor, count: int
+    ) -> tf.Tensor:
+        """So many draws from the `first` on, side by side as if they were rows."""
+        members, rows = self._folds.held.shape
         values, levels = self._generator.trial_part(
-            weights, parameters, *latents(self._generator, shape, (self._seed, 2 * which))
+            weights,
+            tf.tile(parameters, (1, count, 1)),
+            *latents(self._generator, (members, count * rows), (self._seed, 2 * first)),
         )
-        return self._data.joint(values, levels) * self._rows.joint_seen
+        joint = self._data.joint(values, levels)
+        apart = tf.reshape(joint, (members, count, rows, joint.shape[-1]))
+        return tf.transpose(apart, (1, 0, 2, 3)) * self._rows.joint_seen
 
     def marginal_scores(self) -> NDArray[np.float64]:
         """Scores of drawing training trials at random, whatever the setting."""
