@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from virtlab.training.assessment import assess
-from virtlab.training.calibration import _not_clearly_worse, _truest, calibrate, value_slices
+from virtlab.training.calibration import WORTH, _too_much, _truest, calibrate, value_slices
 
 
 def test_overconfident_measurement_is_widened_and_the_other_left(known):
@@ -35,33 +35,45 @@ def test_true_spread_is_left_nearly_alone(known):
 
 def test_spread_is_found_between_those_that_are_tried():
     off = np.array([[-0.1, -0.1], [0.1, 0.1]])  # at half and at full spread
-    assert _truest(np.array([0.5, 1.0]), off) == pytest.approx(np.sqrt(0.5), rel=0.01)
-    assert _truest(np.array([0.5, 1.0]), off - 1) == 1
-    assert _truest(np.array([0.5, 1.0]), off * np.nan) == 1
+    tried, free = np.array([0.5, 1.0]), np.zeros(2)
+    assert _truest(tried, off, free) == pytest.approx(np.sqrt(0.5), rel=0.01)
+    assert _truest(tried, off - 1, free) == 1
+    assert _truest(tried, off * np.nan, free) == 1
 
 
-def test_widths_whose_score_is_clearly_worse_are_left_out():
+def test_spread_that_intervals_ask_for_is_not_chosen_where_it_costs_too_much():
+    tried, off = np.array([0.5, 1.0, 2.0]), np.array([[-0.1], [0.1], [0.3]])
+    cost = np.array([0.1, -0.1, 0.1])  # half-way down it is worth it
+    assert _truest(tried, off, cost) == pytest.approx(np.sqrt(0.5), rel=0.01)
+    assert _truest(tried, off - 0.1, cost) == pytest.approx(1.0, rel=0.01)
+    assert _truest(tried, off - 0.4, cost) == pytest.approx(np.sqrt(2), rel=0.01)
+
+
+def test_true_intervals_may_cost_a_share_of_what_was_learned_or_what_is_lost_in_noise():
     rng, setting = np.random.default_rng(0), np.arange(400)
     common = rng.normal(1, 0.5, 400)  # to the scores of all widths
+    unlearned = common + 2
 
     def rows(rise, wobble, settings=400):
         """Scores that differ by setting, and by `rise` on the mean."""
         by_setting = rng.permutation(np.resize([-wobble, wobble], settings))
         return common + rise + np.repeat(by_setting, 400 // settings)
 
-    lost = np.stack([rows(rise, 0.1) for rise in (0.1, 0.0, 0.001, 0.1)])
-    assert _not_clearly_worse(lost, setting, None) == slice(1, 3)
+    worth = WORTH * 2
+    lost = np.stack([rows(rise, 0.0) for rise in (3 * worth, worth / 2, 0.0, worth)])
+    expected = [2 * worth, -worth / 2, -worth, 0.0]
+    np.testing.assert_allclose(_too_much(lost, unlearned, setting, None), expected, atol=1e-12)
     # Forty trials of one setting are one observation: ten say too little to tell.
     few = np.stack([rows(rise, 0.3, settings=10) for rise in (0.05, 0.0)])
-    assert _not_clearly_worse(few, setting, None) == slice(1, 2)
-    assert _not_clearly_worse(few, setting // 40, None) == slice(0, 2)
+    assert _too_much(few, common, setting, None)[0] > 0
+    assert _too_much(few, common, setting // 40, None)[0] < 0
 
 
-def test_missing_values_say_nothing_of_a_width():
-    lost = np.array([[1.0, np.nan, 1.0], [2.0, np.nan, 2.1], [1.0, np.nan, 1.0]])
-    assert _not_clearly_worse(lost, np.array([4, 5, 6]), np.array([1.0, 1.0, 2.0])) == slice(0, 3)
-    assert _not_clearly_worse(lost[:2], np.arange(3), None) == slice(0, 1)
-    assert _not_clearly_worse(lost * np.nan, np.arange(3), None) == slice(None)
+def test_missing_values_say_nothing_of_a_spread():
+    lost = np.array([[1.0, np.nan, 1.0], [2.0, np.nan, 2.1]])
+    found = _too_much(lost, np.array([3.0, 3, 5]), np.array([4, 5, 6]), np.array([1.0, 1, 3]))
+    np.testing.assert_allclose(found, [-WORTH * 3.5, 1.075 - WORTH * 3.5])
+    assert not _too_much(lost * np.nan, np.ones(3), np.arange(3), None).any()
 
 
 def test_few_settings_are_trusted_little(known):

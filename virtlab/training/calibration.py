@@ -21,6 +21,7 @@ FEWEST_DRAWS = 20
 MOST_VALUES = 2e7  # of draws x rows x values, held in memory
 # Few settings say little of coverage: with this many, half of what they ask for is done.
 HALF_TRUST = 30
+WORTH = 0.01  # share of what was learned that true intervals may cost
 
 
 def calibrate(
@@ -30,9 +31,9 @@ def calibrate(
 
     Members judge only trials at settings that they never saw (split conformal in spirit: Vovk
     et al. 2005; here the noise's width is what is set, so that joint draws stay joint). Where the
-    shape is wrong, no width makes all intervals true: so only widths are chosen from whose energy
-    score, which is proper, is not clearly above the best. The correction is shrunk towards none
-    where few settings support it. With less than full `effort` it rests on fewer draws and trials.
+    shape is wrong, no width makes all intervals true: so only widths are chosen from that cost
+    little of the energy score, which is proper. The correction is shrunk towards none where few
+    settings support it. With less than full `effort` it rests on fewer draws and trials.
 
     Returns
     -------
@@ -56,62 +57,75 @@ def calibrate(
         weight = None if blocks.weight is None else blocks.weight[held.rows]
         real = np.where(blocks.observed[held.rows] > 0, blocks.values[held.rows], np.nan)
         for name, here in slices.items():
-            drawn, truth = held.values[..., here].astype(np.float64), real[:, here].astype(float)
+            drawn = held.values[..., here].astype(np.float64)
+            truth = real[:, here].astype(np.float64)
             rank = scores.ranks(drawn, truth, rng)
             errors[name][i] = [scores.coverage(rank, level, weight) - level for level in LEVELS]
             lost[name].append(scores.energy_scores(drawn, truth))
-    setting = np.unique(blocks.setting[held.rows], return_inverse=True)[1]
-    trust = (setting.max() + 1) / (setting.max() + 1 + HALF_TRUST)
+    setting = blocks.setting[held.rows]
+    settings = len(np.unique(setting))
+    trust = settings / (settings + HALF_TRUST)
     chosen = {}
-    for name, found in errors.items():
-        good = _not_clearly_worse(np.array(lost[name]), setting, weight)
-        chosen[name] = _truest(tried[good], found[good]) ** trust
+    for name, here in slices.items():
+        elsewhere = held.values[:, rng.permutation(len(setting)), here].astype(np.float64)
+        unlearned = scores.energy_scores(elsewhere, real[:, here].astype(np.float64))
+        too_much = _too_much(np.array(lost[name]), unlearned, setting, weight)
+        chosen[name] = _truest(tried, errors[name], too_much) ** trust
     return _with_spread(fit, chosen), chosen
 
 
-def _not_clearly_worse(
-    lost: NDArray[np.float64], setting: NDArray[np.intp], weight: NDArray[np.float64] | None
-) -> slice:
-    """Neighbours among spreads whose score is within a standard error of the best one's.
+def _too_much(
+    lost: NDArray[np.float64],
+    unlearned: NDArray[np.float64],
+    setting: NDArray[np.intp],
+    weight: NDArray[np.float64] | None,
+) -> NDArray[np.float64]:
+    """How far the score of each spread is above what true intervals may cost, ``(spread,)``.
+
+    They may cost `WORTH` of what was learned, or what is too little to be told from nothing: a
+    standard error.
 
     Parameters
     ----------
     lost
         Energy score of each trial, ``(spread, trial)``; NaN where nothing was measured.
+    unlearned
+        Scores of draws at other settings, ``(trial,)``.
     setting
-        Of each trial, from 0 on: trials of one are no independent evidence.
+        Of each trial: trials of one are no independent evidence.
     weight
         Of each trial.
     """
-    seen = np.isfinite(lost).all(axis=0)
+    seen = np.isfinite(lost).all(axis=0) & np.isfinite(unlearned)
     if not seen.any():
-        return slice(None)
-    lost, setting = lost[:, seen], np.unique(setting[seen], return_inverse=True)[1]
+        return np.zeros(len(lost))
+    setting = np.unique(setting[seen], return_inverse=True)[1]
     share = np.ones(len(setting)) if weight is None else weight[seen]
     totals = np.bincount(setting, share)
-    best = int(np.argmin(lost @ share))
-    part = totals / totals.sum()
-    good = []
-    for i, above in enumerate(lost - lost[best]):
-        by_setting = np.bincount(setting, share * above) / totals
-        mean = part @ by_setting
-        error = np.sqrt(np.square(part * (by_setting - mean)).sum())
-        if mean <= error:
-            good.append(i)
-    return slice(min(good), max(good) + 1)
+    part, lost = totals / totals.sum(), lost[:, seen]
+    means = lost @ share / share.sum()
+    best = int(np.argmin(means))
+    worth = WORTH * (unlearned[seen] @ share / share.sum() - means[best])
+    above = np.stack([np.bincount(setting, share * rise) / totals for rise in lost - lost[best]])
+    error = np.sqrt(np.square(part * (above - (above @ part)[:, None])).sum(axis=1))
+    return above @ part - np.maximum(error, worth)
 
 
-def _truest(spreads: NDArray[np.float64], errors: NDArray[np.float64]) -> float:
+def _truest(
+    spreads: NDArray[np.float64], errors: NDArray[np.float64], too_much: NDArray[np.float64]
+) -> float:
     """The spread whose coverage is nearest to what it should be, between those that were tried.
 
-    `errors` are coverages minus levels, ``(spread, level)``; 1 where nothing was measured.
+    `errors` are coverages minus levels, ``(spread, level)``; 1 where nothing was measured. Where
+    a spread costs `too_much`, above 0, it is not chosen.
     """
     if not np.isfinite(errors).all():
         return 1.0
     tried = np.log(spreads)
     between = np.linspace(tried[0], tried[-1], 50 * len(tried))
     loss = sum(np.square(np.interp(between, tried, found)) for found in errors.T)
-    return float(np.exp(between[np.argmin(loss)]))
+    cheap = np.interp(between, tried, too_much) <= 0
+    return float(np.exp(between[cheap][np.argmin(loss[cheap])]))
 
 
 def value_slices(columns: Sequence[Column]) -> dict[str, slice]:
