@@ -32,6 +32,7 @@ import virtlab
 from virtlab.gan import attempt, games, stages
 
 RUNS = 5
+many_steps = stages.many_steps
 PRODUCTS = {"MatMul": "transpose_a", "BatchMatMulV2": "adj_x"}
 
 
@@ -64,7 +65,7 @@ def seconds(advance: stages.Advance, steps: int) -> tuple[float, float]:
 
 def measured(task: str, every: bool) -> Any:
     """A stand-in for `many_steps` that measures what it is given."""
-    many_steps, rate = stages.many_steps, matrix_rate()
+    rate = matrix_rate()
 
     def stand_in(step_loss: Any, batches: Any, *more: Any, compiled: bool = False) -> Any:
         stage = "refinement" if more else "likelihood"

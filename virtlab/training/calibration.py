@@ -21,7 +21,7 @@ FEWEST_DRAWS = 20
 MOST_VALUES = 2e7  # of draws x rows x values, held in memory
 # Few settings say little of coverage: with this many, half of what they ask for is done.
 HALF_TRUST = 30
-WORTH = 0.01  # share of what was learned that true intervals may cost
+WORTH = 0.002  # share of what was learned that true intervals may cost
 
 
 def calibrate(
