@@ -70,9 +70,9 @@ def test_true_intervals_may_cost_a_share_of_what_was_learned_or_what_is_lost_in_
 
 
 def test_missing_values_say_nothing_of_a_spread():
-    lost = np.array([[1.0, np.nan, 1.0], [2.0, np.nan, 2.1]])
+    lost = np.array([[1.0, np.nan, 1.0], [2.0, np.nan, 2.0]])
     found = _too_much(lost, np.array([3.0, 3, 5]), np.array([4, 5, 6]), np.array([1.0, 1, 3]))
-    np.testing.assert_allclose(found, [-WORTH * 3.5, 1.075 - WORTH * 3.5])
+    np.testing.assert_allclose(found, [-WORTH * 3.5, 1 - WORTH * 3.5])
     assert not _too_much(lost * np.nan, np.ones(3), np.arange(3), None).any()
 
 
