@@ -108,7 +108,8 @@ def _too_much(
     worth = WORTH * (unlearned[seen] @ share / share.sum() - means[best])
     above = np.stack([np.bincount(setting, share * rise) / totals for rise in lost - lost[best]])
     error = np.sqrt(np.square(part * (above - (above @ part)[:, None])).sum(axis=1))
-    return above @ part - np.maximum(error, worth)
+    too_much: NDArray[np.float64] = above @ part - np.maximum(error, worth)
+    return too_much
 
 
 def _truest(

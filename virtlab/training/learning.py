@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -216,6 +217,27 @@ def _streamed(lesson: Lesson, blocks: Blocks, tell: Report) -> Iterator[tuple[St
         yield found
 
 
+class _Pace:
+    """How long training goes on at most; the pace shows between scores: steps are compiled first.
+
+    `most` is the time that it has, in seconds.
+    """
+
+    def __init__(self, most: float | None) -> None:
+        self._end = math.inf if most is None else time.monotonic() + most
+        self._first: tuple[float, float] | None = None
+
+    def left(self, fraction: float) -> float | None:
+        """Seconds from a score on, where so much is done; None: not known yet."""
+        now = time.monotonic()
+        self._first = self._first or (now, fraction)
+        began, before = self._first
+        left = self._end - now
+        if fraction > before:
+            left = min(left, (now - began) * (1 - fraction) / (fraction - before))
+        return max(left, 0.0) if math.isfinite(left) else None
+
+
 def _fit(
     lesson: Lesson, parent: Parent | None, blocks: Blocks, stream: Stream | None, tell: Report
 ) -> Fit:
@@ -235,15 +257,12 @@ def _fit(
         "memory": lesson.experiment.training.memory if stream else None,  # decides the sample
         "virtlab": virtlab.__version__,
     }
-    start = time.monotonic()
     checkpoint = checkpoint_path(lesson.path, from_parent=parent is not None)
+    pace = _Pace(options.max_seconds)
 
     def told(moment: Moment) -> None:
-        gone = time.monotonic() - start
-        left = gone * (1 - moment.fraction) / max(moment.fraction, 1e-3)
-        if options.max_seconds is not None:
-            left = min(left, options.max_seconds - gone)
-        tell(Progress(moment.stage, FITTED * moment.fraction, moment.score, max(left, 0.0)))
+        left = pace.left(moment.fraction)
+        tell(Progress(moment.stage, FITTED * moment.fraction, moment.score, left))
 
     def save(saved: Checkpoint) -> None:
         try:
