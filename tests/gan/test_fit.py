@@ -264,12 +264,15 @@ def test_fitted_generator_learns_a_gaussian_whose_mean_is_the_condition(
     blocks = gaussian_blocks(settings=40, replicates=5, noise=0.5)
     sizes = replace(sizes_for(blocks, "auto", 2), folds=2, likelihood_steps=400, game_steps=0)
     monkeypatch.setattr(fitting, "sizes_for", lambda *_: sizes)
-    fitted = fit(blocks, Options(seed=0, members=2))
-    held = held_out_draws(fitted, blocks, draws=200, max_rows=10_000, seed=0)
-    np.testing.assert_array_equal(held.rows, np.arange(200))
-    drawn = held.values[..., 0]
-    off = drawn.mean(axis=0) - blocks.conditions[:, 0]
-    assert np.sqrt((off**2).mean()) < 0.2
-    assert drawn.std(axis=0).mean() == pytest.approx(0.5, rel=0.15)
-    # The marginal is a mixture over conditions from -1.7 to 1.7: the score says so.
-    assert fitted.scores.mean() < 0.7
+    spreads = []
+    for seed in range(3):  # of one split of forty settings the noise is known to a tenth or two
+        fitted = fit(blocks, Options(seed=seed, members=2))
+        held = held_out_draws(fitted, blocks, draws=200, max_rows=10_000, seed=0)
+        np.testing.assert_array_equal(held.rows, np.arange(200))
+        drawn = held.values[..., 0]
+        off = drawn.mean(axis=0) - blocks.conditions[:, 0]
+        assert np.sqrt((off**2).mean()) < 0.2
+        spreads.append(drawn.std(axis=0).mean())
+        # The marginal is a mixture over conditions from -1.7 to 1.7: the score says so.
+        assert fitted.scores.mean() < 0.7
+    assert np.mean(spreads) == pytest.approx(0.5, rel=0.15)
