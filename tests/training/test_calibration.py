@@ -49,6 +49,14 @@ def test_spread_that_intervals_ask_for_is_not_chosen_where_it_costs_too_much():
     assert _truest(tried, off - 0.4, cost) == pytest.approx(np.sqrt(2), rel=0.01)
 
 
+def test_where_nothing_was_learned_the_spread_of_the_best_score_is_chosen():
+    lost = np.array([[1.1, 1.1], [1.0, 1.0], [1.2, 1.2], [1.3, 1.3]])
+    unlearned = np.array([0.9, 0.9])  # even better: chance
+    too_much = _too_much(lost, unlearned, np.arange(2), None)
+    off = np.array([[0.0], [0.1], [0.2], [0.3]])
+    assert _truest(np.array([0.6, 0.7, 0.9, 1.3]), off, too_much) == pytest.approx(0.7)
+
+
 def test_true_intervals_may_cost_a_share_of_what_was_learned_or_what_is_lost_in_noise():
     rng, setting = np.random.default_rng(0), np.arange(400)
     common = rng.normal(1, 0.5, 400)  # to the scores of all widths

@@ -123,7 +123,8 @@ def _truest(
     if not np.isfinite(errors).all():
         return 1.0
     tried = np.log(spreads)
-    between = np.linspace(tried[0], tried[-1], 50 * len(tried))
+    # With those that were tried: where nothing was learned, the best of them alone may be cheap.
+    between = np.union1d(np.linspace(tried[0], tried[-1], 50 * len(tried)), tried)
     loss = sum(np.square(np.interp(between, tried, found)) for found in errors.T)
     cheap = np.interp(between, tried, too_much) <= 0
     return float(np.exp(between[cheap][np.argmin(loss[cheap])]))
