@@ -75,6 +75,15 @@ def test_scores_repeat(court):
     np.testing.assert_array_equal(judge.scores(weights()), judge.scores(weights()))
 
 
+def test_states_are_compared_by_other_draws_than_those_that_chose_them(court):
+    _, folds, judge = court
+    looked, compared = judge.look(weights()), judge.row_scores(weights(), 64)
+    rows = looked.error - 0.5 * looked.spread  # the energy score of each row
+    assert rows.shape == compared.shape == folds.held.shape
+    assert (np.abs(rows - compared) > 1e-6).all()
+    np.testing.assert_allclose(rows, compared, atol=0.3)
+
+
 def test_no_change_is_no_gain(court):
     blocks, _, judge = court
     assert judge.gain(weights(), weights(), blocks.setting) == (0.0, 0.0)

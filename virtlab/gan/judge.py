@@ -125,8 +125,11 @@ class Judge:
     def row_scores(
         self, weights: Weights, draws: int, conditions: NDArray[np.float32] | None = None
     ) -> NDArray[np.float64]:
-        """Energy score of each held-out row, ``(member, row)``; at other conditions if given."""
-        return self._energy_scores(self._draws(weights, draws, conditions))
+        """Energy score of each held-out row, ``(member, row)``; at other conditions if given.
+
+        Of other draws than those of `look`, which chose the states that are compared here.
+        """
+        return self._energy_scores(self._draws(weights, draws, conditions, after=MOST_DRAWS))
 
     def _energy_scores(self, drawn: tf.Tensor) -> NDArray[np.float64]:
         return np.asarray(self._scored(drawn), np.float64)
@@ -136,15 +139,19 @@ class Judge:
         return energy_score(drawn, self._real, self._rows.joint_seen)
 
     def _draws(
-        self, weights: Weights, draws: int, conditions: NDArray[np.float32] | None = None
+        self,
+        weights: Weights,
+        draws: int,
+        conditions: NDArray[np.float32] | None = None,
+        after: int = 0,
     ) -> tf.Tensor:
-        """Joint values of held-out rows, ``(draw, member, row, value)``."""
+        """Joint values of held-out rows, ``(draw, member, row, value)``, after so many others."""
         given = self._rows.conditions if conditions is None else tf.constant(conditions)
         parameters = self._setting_part(weights, given)
         # Of signals and images a cache holds one draw at best.
         most = 1 if self._data.layout.wide else max(1, DRAWN_ROWS // self._folds.held.shape[1])
         parts = [
-            self._draw(weights, parameters, tf.constant(first), min(most, draws - first))
+            self._draw(weights, parameters, tf.constant(after + first), min(most, draws - first))
             for first in range(0, draws, most)
         ]
         return tf.concat(parts, axis=0)
