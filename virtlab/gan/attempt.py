@@ -81,8 +81,11 @@ class Attempt:
         Sizes and functions of the generator.
     state
         Its networks, and where training stands.
-    judge, monitor
-        What scores them on held-out trials, and what watches over them.
+    judge, last
+        What scores them on held-out trials as they are trained, and what judges them in the end:
+        where trials are few, by others.
+    monitor
+        What watches over them.
     stages
         In order.
     whole
@@ -92,6 +95,7 @@ class Attempt:
     generator: Generator
     state: State
     judge: Judge
+    last: Judge
     monitor: Monitor
     stages: list[Stage]
     whole: dict[str, Floats]

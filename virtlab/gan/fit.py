@@ -183,6 +183,7 @@ def fit(
         folds=sizes.folds,
         rng=rng,
         max_held=held_for(blocks.layout),
+        stop=sizes.stop,
     ).repeated(options.generators)
 
     def begin(which: int, resume: Checkpoint | None = None) -> Attempt:
@@ -284,7 +285,8 @@ def _begin(
         weights, predicted, whole = start_processes(generator, weights, blocks, folds, rng)
     data = TrainingSet(blocks, predicted)
     state = State.start(weights, critics)
-    judge = Judge(generator, data, folds, task.seed)
+    judge = Judge(generator, data, folds.stopping, task.seed)
+    last = judge if folds.stop is None else Judge(generator, data, folds, task.seed)
     if resume is not None:
         state.restore(*resume)
     elif start is not None:  # it may need no training at all
@@ -314,12 +316,12 @@ def _begin(
         ]
     else:
         stages = stages_on(table, data, folds, state, None)
-    return Attempt(generator, state, judge, monitor, stages, whole)
+    return Attempt(generator, state, judge, last, monitor, stages, whole)
 
 
 def _finish(attempt: Attempt, folds: Folds, blocks: Blocks, ended: str) -> Fit:
     """Keep refinement only where its gain is clear on held-out settings."""
-    state, judge, stages = attempt.state, attempt.judge, attempt.stages
+    state, judge, stages = attempt.state, attempt.last, attempt.stages
     kept, gain, error = state.best, 0.0, 0.0
     name = stages[min(state.stage, len(stages) - 1)].name
     if state.stage > 0:
@@ -339,5 +341,5 @@ def _finish(attempt: Attempt, folds: Folds, blocks: Blocks, ended: str) -> Fit:
         ended=ended,
         health=health(state.events, folds.members),
         whole=attempt.whole,
-        look_seconds=judge.seconds,
+        look_seconds=attempt.judge.seconds,
     )

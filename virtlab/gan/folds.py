@@ -28,6 +28,9 @@ class Folds:
     apart
         Rows that no member learns from or is scored by, ``(row,)``: they judge the ensemble as a
         whole.
+    stop, stop_count
+        Like `held`: rows whose score ends a member's training and chooses its state. None: those
+        of `held` do that, too.
     """
 
     train: Indices
@@ -35,6 +38,8 @@ class Folds:
     held: Indices
     held_count: Indices
     apart: Indices = field(default_factory=lambda: np.zeros(0, np.int32))
+    stop: Indices | None = None
+    stop_count: Indices | None = None
 
     @property
     def members(self) -> int:
@@ -88,11 +93,20 @@ class Folds:
         count = np.full(self.members, len(self.apart), np.int32)
         return replace(self, held=np.tile(self.apart, (self.members, 1)), held_count=count)
 
+    @property
+    def stopping(self) -> Folds:
+        """With those held out that end a member's training."""
+        if self.stop is None or self.stop_count is None:
+            return self
+        return Folds(self.train, self.train_count, self.stop, self.stop_count, self.apart)
+
     def _changed(self, change: Callable[[Indices], Indices]) -> Folds:
         """With all that has a row per member changed alike."""
-        mine = self.train, self.train_count, self.held, self.held_count
-        train, train_count, held, held_count = map(change, mine)
-        return Folds(train, train_count, held, held_count, self.apart)
+        mine = ("train", "train_count", "held", "held_count", "stop", "stop_count")
+        known = {name: getattr(self, name) for name in mine}
+        return replace(
+            self, **{name: change(part) for name, part in known.items() if part is not None}
+        )
 
 
 def split_by_setting(
@@ -102,8 +116,12 @@ def split_by_setting(
     folds: int,
     rng: np.random.Generator,
     max_held: int = 2000,
+    stop: bool = False,
 ) -> Folds:
     """Hold out whole settings: member ``m`` never sees fold ``m % folds`` of its shuffle.
+
+    With `stop` it never sees the next fold either, whose score is to end its training: the best of
+    many scores of few trials is the luckiest, and what it chose looks better on them than it is.
 
     Replicates of a setting stay together, so that a held-out score is of settings that were
     never seen. `max_held` trials at most are kept to score a member (drawn at random). Where
@@ -118,17 +136,24 @@ def split_by_setting(
     aside = np.flatnonzero(apart[where])
     if len(aside) > max_held:
         aside = np.sort(rng.choice(aside, max_held, replace=False))
-    train, held = [], []
+
+    def some_of(rows: NDArray[np.bool_]) -> NDArray[np.intp]:
+        kept = np.flatnonzero(rows)
+        return np.sort(rng.choice(kept, max_held, False)) if len(kept) > max_held else kept
+
+    train, held, halt = [], [], []
     for member in range(members):
         if member % folds == 0:
             fold_of = rng.permutation(len(names)) % folds
-        out = fold_of[where] == member % folds
-        kept = np.flatnonzero(out & ~apart[where])
-        if len(kept) > max_held:
-            kept = np.sort(rng.choice(kept, max_held, replace=False))
-        train.append(np.flatnonzero(~out & ~apart[where]))
-        held.append(kept)
-    return Folds(*_pad(train), *_pad(held), aside.astype(np.int32))
+        fold = np.where(apart[where], -1, fold_of[where])
+        out, after = fold == member % folds, fold == (member + 1) % folds
+        learned = (fold >= 0) & ~out & ~(after & stop)
+        train.append(np.flatnonzero(learned))
+        held.append(some_of(out))
+        if stop:
+            halt.append(some_of(after))
+    more = _pad(halt) if stop else (None, None)
+    return Folds(*_pad(train), *_pad(held), aside.astype(np.int32), *more)
 
 
 def _pad(rows: list[NDArray[np.intp]]) -> tuple[Indices, Indices]:

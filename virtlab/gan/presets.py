@@ -14,6 +14,7 @@ from virtlab.gan.mixture import Mixture
 
 FOLDS = 5
 FEW_SETTINGS = 100
+LUCK = (8, 500)  # settings: with so many, those that end training judge nothing
 MOST_FOR_PROCESSES = 500  # settings; from there on networks find out more by themselves
 MOST_PROCESSES = 8
 MOST_HELD = 2000
@@ -38,6 +39,8 @@ class Sizes:
         Scores without improvement, in all members, that end a stage.
     decay
         Weight decay: strong on few trials.
+    stop
+        Whether the fold after a member's own ends its training.
     """
 
     members: int
@@ -48,17 +51,21 @@ class Sizes:
     every: int
     patience: int
     decay: float
+    stop: bool = False
 
 
 def sizes_for(blocks: Blocks, preset: str, members: int | None) -> Sizes:
     """Sizes that suit the data; `members` overrides the number of networks."""
     n, settings = blocks.effective, len(np.unique(blocks.setting))
     textbook = GAMES[preset].generator != "mixture"
-    # With few settings each that is held out is missed.
-    folds = max(2, min(2 * FOLDS if settings < FEW_SETTINGS else FOLDS, settings))
+    wide, few = bool(blocks.layout.wide), settings < FEW_SETTINGS
+    stop = members is None and LUCK[0] <= settings < LUCK[1]
     if members is not None:
         folds = folds_for(members, settings)
-    wide = bool(blocks.layout.wide)
+    else:
+        # With few settings each that is held out is missed.
+        short = few and not wide and n < 5000
+        folds = max(2, min(FOLDS * (4 if stop and short else 2 if stop or few else 1), settings))
     return Sizes(
         members=members or (folds if n >= 5000 or wide or folds > FOLDS else 2 * folds),
         folds=folds,
@@ -68,6 +75,7 @@ def sizes_for(blocks: Blocks, preset: str, members: int | None) -> Sizes:
         every=50 if wide else 25 if n < 300 else 100,
         patience=5 if wide else 20 if n < 300 else 10,
         decay=float(np.clip(50 / n, 1e-3, 1.0)),
+        stop=stop,
     )
 
 

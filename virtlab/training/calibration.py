@@ -14,13 +14,14 @@ from virtlab.gan.fit import Fit
 from virtlab.gan.predict import held_out_draws
 from virtlab.scaling import Column
 
-SPREADS = np.geomspace(0.6, 2.4, 9)
+SPREADS = np.geomspace(0.6, 4.8, 13)
 LEVELS = (0.5, 0.9)
 DRAWS, WIDE_DRAWS = 60, 30  # per trial; a signal or an image has many values that count
 FEWEST_DRAWS = 20
 MOST_VALUES = 2e7  # of draws x rows x values, held in memory
-# Few settings say little of coverage: with this many, half of what they ask for is done.
-HALF_TRUST = 30
+# Few settings say little of coverage: with this many, half of what they ask for is done. (From
+# coverages a width's logarithm is known to about 1 / sqrt(settings); labs' differ by 0.3 or so.)
+HALF_TRUST = 10
 WORTH = 0.002  # share of what was learned that true intervals may cost
 
 

@@ -132,11 +132,15 @@ def _rows(blocks: Blocks, judged: Indices, rng: np.random.Generator, *, half: bo
 def _fold(fit: Fit, blocks: Blocks) -> NDArray[np.int16]:
     """Which fold of the first split each trial is in; what no member learns from is the last."""
     found, unseen = np.full(len(blocks), -1, np.int16), np.ones(len(blocks), bool)
-    fold = 0
-    for train, count in zip(fit.folds.train, fit.folds.train_count, strict=True):
+    folds, fold = fit.folds, 0
+    stopping = zip(folds.stopping.held, folds.stopping.held_count, strict=True)
+    learned = zip(folds.train, folds.train_count, strict=True)
+    for (train, count), (stop, stop_count) in zip(learned, stopping, strict=True):
         out = np.ones(len(blocks), bool)
         out[train[:count]] = False
         unseen &= out
+        if folds.stop is not None:
+            out &= ~np.isin(blocks.setting, blocks.setting[stop[:stop_count]])
         if (found[out] < 0).any():
             found[out & (found < 0)] = fold
             fold += 1
