@@ -243,6 +243,47 @@ def test_refinement_is_kept_only_where_its_gain_is_clear(quick, monkeypatch, gai
     assert equal(found.weights, kept[stage])
 
 
+def test_where_settings_are_few_other_trials_end_training_than_judge_it(quick, monkeypatch):
+    looked, judged = [], []
+    row_scores, seen = Judge.row_scores, Judge.look
+
+    def look_at(judge, weights):
+        looked.append(judge._folds)
+        return seen(judge, weights)
+
+    def judge_by(judge, *given, **more):
+        judged.append(judge._folds)
+        return row_scores(judge, *given, **more)
+
+    monkeypatch.setattr(Judge, "look", look_at)
+    monkeypatch.setattr(Judge, "row_scores", judge_by)
+    fitted = quick(sizes=replace(SMALL, members=5, folds=5, stop=True))
+    *during, last = looked  # the last is of the state that was kept
+    assert judged
+    for judge in (*judged, last):
+        np.testing.assert_array_equal(judge.held, fitted.folds.held)
+    for ended in during:
+        np.testing.assert_array_equal(ended.held, fitted.folds.stop)
+    assert not (fitted.folds.held[:, :, None] == fitted.folds.stop[:, None, :]).any()
+
+
+@pytest.mark.parametrize(
+    ("settings", "members", "folds", "apart"),
+    [
+        (5, None, 5, False),
+        (12, None, 12, True),
+        (60, None, 20, True),
+        (300, None, 10, True),
+        (600, None, 5, False),
+        (60, 4, 4, False),
+    ],
+)
+def test_folds_follow_the_number_of_settings(gaussian_blocks, settings, members, folds, apart):
+    found = sizes_for(gaussian_blocks(settings=settings, replicates=2), "auto", members)
+    assert (found.folds, found.stop) == (folds, apart)
+    assert found.members % folds == 0
+
+
 def test_scores_that_are_not_finite_are_never_kept(quick, monkeypatch):
     answers = iter([look([1.0, np.nan]), look([np.nan, 2.0])])
     monkeypatch.setattr(Judge, "look", lambda *_: next(answers, look([5.0, 5.0])))
