@@ -257,7 +257,7 @@ def test_where_settings_are_few_other_trials_end_training_than_judge_it(quick, m
 
     monkeypatch.setattr(Judge, "look", look_at)
     monkeypatch.setattr(Judge, "row_scores", judge_by)
-    fitted = quick(sizes=replace(SMALL, members=5, folds=5, stop=True))
+    fitted = quick(sizes=replace(SMALL, members=4, stop=True))
     *during, last = looked  # the last is of the state that was kept
     assert judged
     for judge in (*judged, last):
@@ -268,20 +268,22 @@ def test_where_settings_are_few_other_trials_end_training_than_judge_it(quick, m
 
 
 @pytest.mark.parametrize(
-    ("settings", "members", "folds", "apart"),
+    ("settings", "wanted", "members", "folds", "apart"),
     [
-        (5, None, 5, False),
-        (12, None, 12, True),
-        (60, None, 20, True),
-        (300, None, 10, True),
-        (600, None, 5, False),
-        (60, 4, 4, False),
+        (5, None, 5, 5, False),
+        (20, None, 18, 6, True),
+        (60, None, 21, 7, True),
+        (300, None, 15, 5, True),
+        (600, None, 10, 5, False),
+        (3000, None, 5, 5, False),
+        (60, 4, 4, 4, False),
     ],
 )
-def test_folds_follow_the_number_of_settings(gaussian_blocks, settings, members, folds, apart):
-    found = sizes_for(gaussian_blocks(settings=settings, replicates=2), "auto", members)
-    assert (found.folds, found.stop) == (folds, apart)
-    assert found.members % folds == 0
+def test_folds_follow_the_number_of_settings(
+    gaussian_blocks, settings, wanted, members, folds, apart
+):
+    found = sizes_for(gaussian_blocks(settings=settings, replicates=2), "auto", wanted)
+    assert (found.members, found.folds, found.stop) == (members, folds, apart)
 
 
 def test_scores_that_are_not_finite_are_never_kept(quick, monkeypatch):

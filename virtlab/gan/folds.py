@@ -120,40 +120,40 @@ def split_by_setting(
 ) -> Folds:
     """Hold out whole settings: member ``m`` never sees fold ``m % folds`` of its shuffle.
 
-    With `stop` it never sees the next fold either, whose score is to end its training: the best of
-    many scores of few trials is the luckiest, and what it chose looks better on them than it is.
-
     Replicates of a setting stay together, so that a held-out score is of settings that were
     never seen. `max_held` trials at most are kept to score a member (drawn at random). Where
     settings are many, some are kept apart from all members: what the ensemble is as a whole, more
     doubtful than each of its members, shows only at settings that none of them has seen.
+
+    With `stop` there is one shuffle. The members of a fold share its settings out: each one's
+    training is ended by a part of its own, and it is judged by the others' parts. The best of many
+    scores of few trials is the luckiest, and what it chose looks better on them than it is.
     """
     names, where = np.unique(setting, return_inverse=True)
     apart = np.zeros(len(names), bool)
     if len(names) >= MANY_SETTINGS:
         count = min(MOST_APART, round(APART * len(names)))
         apart[rng.choice(len(names), count, replace=False)] = True
-    aside = np.flatnonzero(apart[where])
-    if len(aside) > max_held:
-        aside = np.sort(rng.choice(aside, max_held, replace=False))
 
-    def some_of(rows: NDArray[np.bool_]) -> NDArray[np.intp]:
-        kept = np.flatnonzero(rows)
-        return np.sort(rng.choice(kept, max_held, False)) if len(kept) > max_held else kept
+    def some_of(settings: NDArray[np.bool_]) -> NDArray[np.intp]:
+        rows = np.flatnonzero(settings[where])
+        if len(rows) > max_held:
+            rows = np.sort(rng.choice(rows, max_held, replace=False))
+        return rows
 
-    train, held, halt = [], [], []
+    aside = some_of(apart).astype(np.int32)
+    train, held, ends = [], [], []
     for member in range(members):
-        if member % folds == 0:
-            fold_of = rng.permutation(len(names)) % folds
-        fold = np.where(apart[where], -1, fold_of[where])
-        out, after = fold == member % folds, fold == (member + 1) % folds
-        learned = (fold >= 0) & ~out & ~(after & stop)
-        train.append(np.flatnonzero(learned))
-        held.append(some_of(out))
+        if member == 0 or (member % folds == 0 and not stop):
+            order = rng.permutation(len(names))
+        out = (order % folds == member % folds) & ~apart
+        train.append(np.flatnonzero(~(out | apart)[where]))
         if stop:
-            halt.append(some_of(after))
-    more = _pad(halt) if stop else (None, None)
-    return Folds(*_pad(train), *_pad(held), aside.astype(np.int32), *more)
+            own = order // folds % (members // folds) == member // folds
+            ends.append(some_of(out & own))
+            out &= ~own
+        held.append(some_of(out))
+    return Folds(*_pad(train), *_pad(held), aside, *(_pad(ends) if stop else ()))
 
 
 def _pad(rows: list[NDArray[np.intp]]) -> tuple[Indices, Indices]:

@@ -14,7 +14,7 @@ from virtlab.gan.mixture import Mixture
 
 FOLDS = 5
 FEW_SETTINGS = 100
-LUCK = (8, 500)  # settings: with so many, those that end training judge nothing
+LUCK = (20, 500)  # settings: with so many, those that end a member's training do not judge it
 MOST_FOR_PROCESSES = 500  # settings; from there on networks find out more by themselves
 MOST_PROCESSES = 8
 MOST_HELD = 2000
@@ -40,7 +40,7 @@ class Sizes:
     decay
         Weight decay: strong on few trials.
     stop
-        Whether the fold after a member's own ends its training.
+        Whether a part of what is held out for a member ends its training, and does not judge it.
     """
 
     members: int
@@ -59,15 +59,16 @@ def sizes_for(blocks: Blocks, preset: str, members: int | None) -> Sizes:
     n, settings = blocks.effective, len(np.unique(blocks.setting))
     textbook = GAMES[preset].generator != "mixture"
     wide, few = bool(blocks.layout.wide), settings < FEW_SETTINGS
-    stop = members is None and LUCK[0] <= settings < LUCK[1]
+    slow, stop = wide or n >= 5000, members is None and LUCK[0] <= settings < LUCK[1]
+    # With few settings each that is held out is missed.
+    folds = max(2, min(2 * FOLDS if few else FOLDS, settings))
+    each = 1 if slow or few else 2
     if members is not None:
         folds = folds_for(members, settings)
-    else:
-        # With few settings each that is held out is missed.
-        short = few and not wide and n < 5000
-        folds = max(2, min(FOLDS * (4 if stop and short else 2 if stop or few else 1), settings))
+    elif stop:
+        folds, each = (FOLDS, 2) if slow else (min(7, settings // 3) if few else FOLDS, 3)
     return Sizes(
-        members=members or (folds if n >= 5000 or wide or folds > FOLDS else 2 * folds),
+        members=members or each * folds,
         folds=folds,
         batch=min(64 if n < 5000 else 128, max(16, int(n) // 2)),
         likelihood_steps=0 if textbook else _steps(blocks.layout, 2e5, 500, 3000, plain=8000),
