@@ -257,7 +257,7 @@ def test_where_settings_are_few_other_trials_end_training_than_judge_it(quick, m
 
     monkeypatch.setattr(Judge, "look", look_at)
     monkeypatch.setattr(Judge, "row_scores", judge_by)
-    fitted = quick(sizes=replace(SMALL, members=4, stop=True))
+    fitted = quick(sizes=replace(SMALL, members=5, folds=5, stop=True))
     *during, last = looked  # the last is of the state that was kept
     assert judged
     for judge in (*judged, last):
@@ -268,22 +268,23 @@ def test_where_settings_are_few_other_trials_end_training_than_judge_it(quick, m
 
 
 @pytest.mark.parametrize(
-    ("settings", "wanted", "members", "folds", "apart"),
+    ("settings", "wanted", "members", "folds", "judging", "stop"),
     [
-        (5, None, 5, 5, False),
-        (20, None, 18, 6, True),
-        (60, None, 21, 7, True),
-        (300, None, 15, 5, True),
-        (600, None, 10, 5, False),
-        (3000, None, 5, 5, False),
-        (60, 4, 4, 4, False),
+        (5, None, 10, 5, 1, False),
+        (20, None, 20, 20, 2, True),
+        (60, None, 20, 20, 2, True),
+        (300, None, 10, 10, 1, True),
+        (600, None, 10, 5, 1, False),
+        (3000, None, 5, 5, 1, False),
+        (60, 4, 4, 4, 1, False),
     ],
 )
 def test_folds_follow_the_number_of_settings(
-    gaussian_blocks, settings, wanted, members, folds, apart
+    gaussian_blocks, settings, wanted, members, folds, judging, stop
 ):
     found = sizes_for(gaussian_blocks(settings=settings, replicates=2), "auto", wanted)
-    assert (found.members, found.folds, found.stop) == (members, folds, apart)
+    assert (found.members, found.folds) == (members, folds)
+    assert (found.judging, found.stop) == (judging, stop)
 
 
 def test_scores_that_are_not_finite_are_never_kept(quick, monkeypatch):

@@ -113,5 +113,6 @@ def held_out_case(kept: HeldOut) -> Case:
     def draw(here: Indices) -> dict[str, Array]:
         return {name: values[here] for name, values in kept.drawn.items()}
 
-    material = Material(kept.matched, kept.fold, kept.fold[kept.judged], kept.judged)
+    fold = kept.fold // kept.unseen  # what learns beside the members misses as much as they do
+    material = Material(kept.matched, fold, fold[kept.judged], kept.judged)
     return Case(kept.to_judge(MOST_JUDGED), kept.draws, draw, kept.first, True, material)

@@ -36,6 +36,8 @@ class HeldOut:
     first
         So many of the draws are by members of one split into folds: together they have seen
         nothing of a fold that they draw at.
+    unseen
+        So many folds, one after the other, a member did not learn from.
     """
 
     matched: Matched
@@ -43,6 +45,7 @@ class HeldOut:
     judged: Indices
     drawn: dict[str, Array]
     first: int
+    unseen: int
 
     @property
     def draws(self) -> int:
@@ -98,6 +101,7 @@ def read_held_out(model: Model) -> HeldOut:
         judged=kept.judged,
         drawn=draws_in_numbers(model.measurements, kept.drawn),
         first=kept.first,
+        unseen=kept.unseen,
     )
 
 

@@ -123,7 +123,7 @@ def beside_folds(model: Model, kept: HeldOut, fewest: tuple[int, int]) -> Memory
     seen, unseen = (
         _look(source, side, rows, unit)
         for source in (
-            _by_other_folds(model, side.matched, fold, draws, rng),
+            _by_other_folds(model, side.matched, fold, draws),
             lambda here: out[here],
         )
     )
@@ -217,17 +217,16 @@ def _simulated(model: Model, matched: Matched, draws: int, seed: int) -> Any:
     return source
 
 
-def _by_other_folds(
-    model: Model, matched: Matched, fold: Indices, draws: int, rng: np.random.Generator
-) -> Any:
+def _by_other_folds(model: Model, matched: Matched, fold: Indices, draws: int) -> Any:
     """A source of virtual trials of networks of the first split that were trained on a setting.
 
-    As many networks draw at a setting as held it out: those of one member.
+    As many networks draw at a setting as held it out: those of one member, whose own fold is half
+    of all folds away. (It may not have learned from the next ones, either.)
     """
     folds = int(fold.max()) + 1
     networks = int(model.manifest["training"]["members"])
     each = int(model.manifest["training"].get("generators", 1))
-    other = (fold + rng.integers(1, folds, len(fold))) % folds
+    other = (fold + folds // 2) % folds
 
     def source(here: Indices) -> Array:
         asked = {name: values[here] for name, values in matched.settings.items()}

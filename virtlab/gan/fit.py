@@ -183,6 +183,7 @@ def fit(
         folds=sizes.folds,
         rng=rng,
         max_held=held_for(blocks.layout),
+        judging=sizes.judging,
         stop=sizes.stop,
     ).repeated(options.generators)
 

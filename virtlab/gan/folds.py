@@ -31,6 +31,8 @@ class Folds:
     stop, stop_count
         Like `held`: rows whose score ends a member's training and chooses its state. None: those
         of `held` do that, too.
+    unseen
+        So many folds, one after the other, a member does not learn from.
     """
 
     train: Indices
@@ -40,6 +42,7 @@ class Folds:
     apart: Indices = field(default_factory=lambda: np.zeros(0, np.int32))
     stop: Indices | None = None
     stop_count: Indices | None = None
+    unseen: int = 1
 
     @property
     def members(self) -> int:
@@ -102,10 +105,14 @@ class Folds:
 
     def _changed(self, change: Callable[[Indices], Indices]) -> Folds:
         """With all that has a row per member changed alike."""
-        mine = ("train", "train_count", "held", "held_count", "stop", "stop_count")
-        known = {name: getattr(self, name) for name in mine}
         return replace(
-            self, **{name: change(part) for name, part in known.items() if part is not None}
+            self,
+            train=change(self.train),
+            train_count=change(self.train_count),
+            held=change(self.held),
+            held_count=change(self.held_count),
+            stop=None if self.stop is None else change(self.stop),
+            stop_count=None if self.stop_count is None else change(self.stop_count),
         )
 
 
@@ -116,6 +123,7 @@ def split_by_setting(
     folds: int,
     rng: np.random.Generator,
     max_held: int = 2000,
+    judging: int = 1,
     stop: bool = False,
 ) -> Folds:
     """Hold out whole settings: member ``m`` never sees fold ``m % folds`` of its shuffle.
@@ -125,9 +133,10 @@ def split_by_setting(
     settings are many, some are kept apart from all members: what the ensemble is as a whole, more
     doubtful than each of its members, shows only at settings that none of them has seen.
 
-    With `stop` there is one shuffle. The members of a fold share its settings out: each one's
-    training is ended by a part of its own, and it is judged by the others' parts. The best of many
-    scores of few trials is the luckiest, and what it chose looks better on them than it is.
+    As many folds as are `judging`, one after the other, are held out for a member: so many members
+    judge a setting together. With `stop` the fold after them ends the member's training, and
+    judges nothing: the best of many scores of few trials is the luckiest, and what it chose looks
+    better on them than it is.
     """
     names, where = np.unique(setting, return_inverse=True)
     apart = np.zeros(len(names), bool)
@@ -144,16 +153,17 @@ def split_by_setting(
     aside = some_of(apart).astype(np.int32)
     train, held, ends = [], [], []
     for member in range(members):
-        if member == 0 or (member % folds == 0 and not stop):
+        if member % folds == 0:
             order = rng.permutation(len(names))
-        out = (order % folds == member % folds) & ~apart
-        train.append(np.flatnonzero(~(out | apart)[where]))
+        after = (order - member) % folds  # how far a setting's fold comes after the member's own
+        train.append(np.flatnonzero((~apart & (after >= judging + stop))[where]))
+        held.append(some_of(~apart & (after < judging)))
         if stop:
-            own = order // folds % (members // folds) == member // folds
-            ends.append(some_of(out & own))
-            out &= ~own
-        held.append(some_of(out))
-    return Folds(*_pad(train), *_pad(held), aside, *(_pad(ends) if stop else ()))
+            ends.append(some_of(~apart & (after == judging)))
+    last, last_count = _pad(ends) if stop else (None, None)
+    return Folds(
+        *_pad(train), *_pad(held), aside, stop=last, stop_count=last_count, unseen=judging + stop
+    )
 
 
 def _pad(rows: list[NDArray[np.intp]]) -> tuple[Indices, Indices]:

@@ -39,8 +39,8 @@ class Sizes:
         Scores without improvement, in all members, that end a stage.
     decay
         Weight decay: strong on few trials.
-    stop
-        Whether a part of what is held out for a member ends its training, and does not judge it.
+    judging, stop
+        How many folds judge a member, and whether another one ends its training.
     """
 
     members: int
@@ -51,6 +51,7 @@ class Sizes:
     every: int
     patience: int
     decay: float
+    judging: int = 1
     stop: bool = False
 
 
@@ -60,15 +61,14 @@ def sizes_for(blocks: Blocks, preset: str, members: int | None) -> Sizes:
     textbook = GAMES[preset].generator != "mixture"
     wide, few = bool(blocks.layout.wide), settings < FEW_SETTINGS
     slow, stop = wide or n >= 5000, members is None and LUCK[0] <= settings < LUCK[1]
-    # With few settings each that is held out is missed.
-    folds = max(2, min(2 * FOLDS if few else FOLDS, settings))
-    each = 1 if slow or few else 2
     if members is not None:
         folds = folds_for(members, settings)
-    elif stop:
-        folds, each = (FOLDS, 2) if slow else (min(7, settings // 3) if few else FOLDS, 3)
+    else:
+        # With few settings each that is held out is missed.
+        folds = FOLDS * (4 if stop and few and not slow else 2 if stop or few else 1)
+        folds = max(2, min(folds, settings))
     return Sizes(
-        members=members or each * folds,
+        members=members or (folds if slow or folds > FOLDS else 2 * folds),
         folds=folds,
         batch=min(64 if n < 5000 else 128, max(16, int(n) // 2)),
         likelihood_steps=0 if textbook else _steps(blocks.layout, 2e5, 500, 3000, plain=8000),
@@ -76,6 +76,7 @@ def sizes_for(blocks: Blocks, preset: str, members: int | None) -> Sizes:
         every=50 if wide else 25 if n < 300 else 100,
         patience=5 if wide else 20 if n < 300 else 10,
         decay=float(np.clip(50 / n, 1e-3, 1.0)),
+        judging=2 if folds > 2 * FOLDS and stop else 1,
         stop=stop,
     )
 

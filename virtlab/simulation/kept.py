@@ -42,6 +42,8 @@ class Kept:
     first
         So many of the draws are by members of one split into folds: together they have seen
         nothing of a fold that they draw at.
+    unseen
+        So many folds, one after the other, a member did not learn from.
     """
 
     settings: dict[str, NDArray[Any]]
@@ -52,6 +54,7 @@ class Kept:
     judged: Indices
     drawn: dict[str, NDArray[Any]]
     first: int
+    unseen: int
 
     @property
     def settings_of_trials(self) -> dict[str, NDArray[Any]]:
@@ -105,6 +108,7 @@ def _read(model: Model, arrays: Arrays) -> Kept:
         judged=judged,
         drawn=scale_back(model.columns, arrays["drawn/values"], arrays["drawn/codes"], chosen),
         first=int(arrays["drawn/first"].item()),
+        unseen=int(arrays["unseen"].item()) if "unseen" in arrays else 1,
     )
     lengths = {found.size, *(len(values) for values in settings.values())}
     if len(lengths) > 1 or setting.min() < 0 or setting.max() >= found.size:

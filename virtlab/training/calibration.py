@@ -19,9 +19,8 @@ LEVELS = (0.5, 0.9)
 DRAWS, WIDE_DRAWS = 60, 30  # per trial; a signal or an image has many values that count
 FEWEST_DRAWS = 20
 MOST_VALUES = 2e7  # of draws x rows x values, held in memory
-# Few settings say little of coverage: with this many, half of what they ask for is done. (From
-# coverages a width's logarithm is known to about 1 / sqrt(settings); labs' differ by 0.3 or so.)
-HALF_TRUST = 10
+# Few settings say little of coverage: with this many, half of what they ask for is done.
+HALF_TRUST = 30
 WORTH = 0.002  # share of what was learned that true intervals may cost
 
 

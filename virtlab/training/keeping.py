@@ -61,7 +61,7 @@ def keep_held_out(
         ``judged (k,)``, the settings that have some, ``drawn/values (k, draw, value)``, scaled, in
         half precision, which adds an error of at most a two-thousandth, ``drawn/codes (k, draw,
         code)``, and ``drawn/first (1,)``: so many of the draws are by members of one split into
-        folds.
+        folds. ``unseen (1,)``: so many folds, one after the other, a member did not learn from.
     """
     rng = np.random.default_rng(seed)
     judged, apart = _judged(held, blocks, rng), len(fit.folds.apart) > 0
@@ -79,6 +79,7 @@ def keep_held_out(
         "drawn/values": values,
         "drawn/codes": codes,
         "drawn/first": np.array([of_first], np.int32),
+        "unseen": np.array([fit.folds.unseen], np.int32),
     }
     if blocks.weight is not None:
         found["weight"] = blocks.weight[rows].astype(np.float32)
@@ -133,14 +134,13 @@ def _fold(fit: Fit, blocks: Blocks) -> NDArray[np.int16]:
     """Which fold of the first split each trial is in; what no member learns from is the last."""
     found, unseen = np.full(len(blocks), -1, np.int16), np.ones(len(blocks), bool)
     folds, fold = fit.folds, 0
-    stopping = zip(folds.stopping.held, folds.stopping.held_count, strict=True)
-    learned = zip(folds.train, folds.train_count, strict=True)
-    for (train, count), (stop, stop_count) in zip(learned, stopping, strict=True):
+    for member in range(folds.members):
         out = np.ones(len(blocks), bool)
-        out[train[:count]] = False
+        out[folds.train[member, : folds.train_count[member]]] = False
         unseen &= out
         if folds.stop is not None:
-            out &= ~np.isin(blocks.setting, blocks.setting[stop[:stop_count]])
+            held = folds.held[member, : folds.held_count[member]]
+            out = np.isin(blocks.setting, blocks.setting[held])
         if (found[out] < 0).any():
             found[out & (found < 0)] = fold
             fold += 1
