@@ -45,7 +45,7 @@ class HeldOut:
     judged: Indices
     drawn: dict[str, Array]
     first: int
-    unseen: int
+    unseen: int = 1
 
     @property
     def draws(self) -> int:

@@ -54,7 +54,7 @@ class Kept:
     judged: Indices
     drawn: dict[str, NDArray[Any]]
     first: int
-    unseen: int
+    unseen: int = 1
 
     @property
     def settings_of_trials(self) -> dict[str, NDArray[Any]]:
