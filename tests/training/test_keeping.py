@@ -62,6 +62,31 @@ def test_a_fold_is_what_one_member_of_the_first_split_held_out(keep):
         assert len(fold | train) == 120
 
 
+@pytest.mark.parametrize(("judging", "labels"), [(1, 12), (2, 11)])
+def test_where_a_fold_ends_training_members_miss_their_own_and_know_the_one_half_way(
+    known, trials, judging, labels
+):
+    fit, blocks, columns = known()
+    rng = np.random.default_rng(0)
+    split = folds.split_by_setting(
+        blocks.setting, members=12, folds=12, rng=rng, judging=judging, stop=True
+    )
+    weights = {name: np.tile(array[:1], (12, 1, 1)) for name, array in fit.weights.items()}
+    fit = replace(fit, folds=split, weights=weights)
+    values = {name: variable.values for name, variable in trials().variables.items()}
+    held = draw_held_out(fit, blocks, seed=0)
+    kept = keep_held_out(held, fit, blocks, columns, [Parameter("x")], values, generators=1, seed=0)
+    assert kept["unseen"].tolist() == [judging + 1]
+    assert kept["fold"].max() + 1 == labels
+    # The first of the draws are by the member of a setting's own number.
+    assert kept["drawn/first"].item() * judging == kept["drawn/values"].shape[1]
+    for fold in range(labels):
+        own = np.flatnonzero(kept["fold"] == fold)
+        known_by = [set(blocks.setting[rows]) for rows in split.train]
+        assert not set(own) & known_by[fold]
+        assert set(own) <= known_by[(fold + labels // 2) % labels]
+
+
 @pytest.fixture
 def apart(known, monkeypatch):
     """A fit of so many settings that some are kept from all members."""

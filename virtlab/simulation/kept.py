@@ -108,7 +108,7 @@ def _read(model: Model, arrays: Arrays) -> Kept:
         judged=judged,
         drawn=scale_back(model.columns, arrays["drawn/values"], arrays["drawn/codes"], chosen),
         first=int(arrays["drawn/first"].item()),
-        unseen=int(arrays["unseen"].item()) if "unseen" in arrays else 1,
+        unseen=max(1, int(arrays["unseen"].item())) if "unseen" in arrays else 1,
     )
     lengths = {found.size, *(len(values) for values in settings.values())}
     if len(lengths) > 1 or setting.min() < 0 or setting.max() >= found.size:
