@@ -16,6 +16,7 @@ from virtlab.gan.judge import Judge, Look
 from virtlab.gan.mixture import Mixture
 from virtlab.gan.predict import held_out_draws
 from virtlab.gan.presets import Sizes, sizes_for
+from virtlab.gan.state import State
 
 SMALL = Sizes(
     members=2,
@@ -155,6 +156,26 @@ def test_time_for_what_follows_is_kept_up_to_half(quick, monkeypatch, looks, rou
     found = quick(Options(seed=1, max_seconds=20.0, looks_after=looks), sizes=sizes)
     assert (found.ended, len(found.history)) == ("max_time reached", rounds)
     assert found.look_seconds == 1
+
+
+def test_where_time_runs_out_the_rate_has_fallen_before(quick, monkeypatch):
+    clock = SimpleNamespace(monotonic=count().__next__)  # each round takes a second
+    monkeypatch.setattr(fitting, "time", clock)
+    monkeypatch.setattr(attempt, "time", clock)
+    settled = []
+    settle = State.settle
+
+    def settling(state, steps):
+        settled.append((state.step, state.step + steps))
+        settle(state, steps)
+
+    monkeypatch.setattr(State, "settle", settling)
+    sizes = replace(SMALL, likelihood_steps=10**6, patience=10**6)
+    found = quick(Options(seed=1, max_seconds=40.0), sizes=sizes)
+    ((first, last),) = settled
+    assert found.ended == "max_time reached"
+    assert found.history[-1]["step"] == last
+    assert last / first == pytest.approx(1 + attempt.SETTLING, abs=0.05)
 
 
 @pytest.fixture

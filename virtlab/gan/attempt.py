@@ -118,7 +118,7 @@ class Attempt:
         Returns what did.
         """
         state, stages = self.state, self.stages[:until]
-        saved = last = time.monotonic()
+        saved = last = entered = time.monotonic()
         try:
             while state.stage < len(stages):
                 stage = stages[state.stage]
@@ -132,9 +132,11 @@ class Attempt:
                         after = min(
                             limits.looks_after * self.judge.seconds, 0.5 * limits.max_seconds
                         )
-                        # The next round takes as long as this one.
-                        if now - limits.began + (now - last) + after > limits.max_seconds:
+                        left = limits.max_seconds - after - (now - limits.began)
+                        if left < now - last:  # the next round takes as long as this one
                             return "max_time reached"
+                        if left < SETTLING * (now - entered) and state.step < state.fall[0]:
+                            state.settle(int(left / max(now - last, 1e-3)) * sizes.every)
                     if limits.stop_at is not None and self.score <= limits.stop_at:
                         return "stop_when reached"
                     last = now
@@ -144,6 +146,7 @@ class Attempt:
                 if state.stage + 1 == len(stages):
                     break
                 state.next_stage()
+                entered = last
         except KeyboardInterrupt:
             if not np.isfinite(state.best_score).all():
                 raise
