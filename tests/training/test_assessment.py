@@ -69,7 +69,7 @@ def test_scores_of_the_trained_model_are_sensible(tiny):
         assert 90 < score["trials"] <= 120
 
 
-def said(known, settings=100, ended="all steps done", health=("healthy",), **changes):
+def said(known, settings=100, ended="all steps done", health=("healthy",), stop=None, **changes):
     score = {
         "model": 1.0,
         "marginal": 2.0,
@@ -81,11 +81,22 @@ def said(known, settings=100, ended="all steps done", health=("healthy",), **cha
         "dispersion": 1.0,
     }
     fit, _, _ = known()
-    return verdict({"y": score | changes}, replace(fit, ended=ended, health=health), settings)
+    fit = replace(fit, ended=ended, health=health, folds=replace(fit.folds, stop=stop))
+    return verdict({"y": score | changes}, fit, settings)
 
 
 def test_nothing_is_said_of_a_good_model(known):
     assert said(known) == []
+
+
+def test_narrow_intervals_of_single_members_say_that_all_together_are_wider(known):
+    few = {"stop": np.zeros((4, 1), np.int32)}
+    (narrow,) = said(known, **few, coverage_90=0.7)
+    (wide,) = said(known, **few, coverage_90=0.99)
+    assert narrow.endswith(
+        "held 70% on held-out settings (of one or two members: all together are wider)"
+    )
+    assert "members" not in wide
 
 
 @pytest.mark.parametrize(

@@ -268,7 +268,11 @@ def verdict(found: dict[str, dict[str, Any]], fit: Fit, settings: int) -> list[s
             said.append(scores.without_floor(name, *score["repeated"]))
         covered = score["coverage_90"]
         if covered is not None and abs(covered - 0.9) > 0.08:
-            said.append(f"{name}: intervals stated as 90 % held {covered:.0%} on held-out settings")
+            few = fit.folds.stop is not None and covered < 0.9
+            who = " (of one or two members: all together are wider)" if few else ""
+            said.append(
+                f"{name}: intervals stated as 90 % held {covered:.0%} on held-out settings{who}"
+            )
         dispersion = score["dispersion"]
         if dispersion is not None and dispersion > STRAYING:
             said.append(
