@@ -51,6 +51,7 @@ for kind, preset in json.loads(sys.argv[2]):
             name: np.abs(array).sum(axis=tuple(range(1, array.ndim))).tolist()
             for name, array in sorted((found.weights | found.critic).items())
         }
+        whole.close()
         told.append({"scores": found.scores.tolist(), "sums": sums, "ended": found.ended})
 assert len(tf.config.list_logical_devices("CPU")) == 2
 print(json.dumps(told))

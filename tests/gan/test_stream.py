@@ -1,5 +1,7 @@
 """Minibatches of trials that memory does not hold."""
 
+import gc
+import weakref
 from dataclasses import replace
 
 import numpy as np
@@ -45,12 +47,16 @@ def streaming(gaussian_blocks):
             sample.setting, members=members, folds=folds, rng=np.random.default_rng(1)
         ).repeated(generators)
         stream = Stream(read if weight is None else weighted(weight), len(there), keys[known])
+        streams.append(stream)
         mine = sample if weight is None else replace(sample, weight=weight[picked])
         batches = Minibatches(TrainingSet(mine), split, size, seed)
         return streamed(batches, stream, sample.setting, folds, generators)
 
+    streams = []
     make.full, make.sample, make.known = full, sample, known
-    return make
+    yield make
+    for stream in streams:
+        stream.close()
 
 
 def taken(batches, first, steps, turns=1):
@@ -110,6 +116,17 @@ def test_minibatch_is_a_function_of_seed_and_step(streaming):
     assert not np.array_equal(taken(streaming(seed=8), 0, 12), whole)
 
 
+def test_closed_stream_lets_go_of_what_is_read_ahead_and_can_be_read_again(streaming):
+    batches = streaming()
+    whole = taken(batches, 0, 3)
+    feed = weakref.ref(batches.feed(3, 1, 1))
+    assert feed() is not None
+    batches.stream.close()
+    gc.collect()
+    assert feed() is None
+    np.testing.assert_array_equal(taken(batches, 0, 3), whole)
+
+
 def test_each_turn_of_a_step_has_rows_of_its_own(streaming):
     found = taken(streaming(), 0, 6, turns=3)
     assert found.shape == (6, 3, 4, 32)
@@ -142,6 +159,7 @@ def test_batch_is_what_rows_of_the_blocks_would_be(coded_blocks):
     data = TrainingSet(coded_blocks)
     batches = streamed(Minibatches(data, split, 16, 0), stream, coded_blocks.setting, 2, 1)
     batch = batches.drawn(tf.constant(0), batches.feed(0, 1, 1))(0)
+    stream.close()
     whole = data.rows(tf.range(120))
 
     def named(rows):

@@ -19,6 +19,15 @@ SPARE = 1.2  # rows read for each that a member is expected to learn from
 LEAST_SHARE = 1 / 16  # of rows, that a member is expected to learn from
 
 
+@dataclass
+class _Reading:
+    """Which feed is being read, and the step that it comes to next."""
+
+    feed: Feed = ()
+    step: int = -1
+    turns: int = 0
+
+
 @dataclass(frozen=True)
 class Stream:
     """Trials in random order that memory does not hold.
@@ -37,15 +46,20 @@ class Stream:
     read: Callable[[int, int], Blocks]
     trials: int
     known: NDArray[np.int64]
+    _readings: list[_Reading] = field(default_factory=list, compare=False)
 
+    def opened(self) -> _Reading:
+        """What one reader of the trials stands at."""
+        self._readings.append(_Reading())
+        return self._readings[-1]
 
-@dataclass
-class _Reading:
-    """Which feed is being read, and the step that it comes to next."""
+    def close(self) -> None:
+        """Let go of all that is read ahead.
 
-    feed: Feed = ()
-    step: int = -1
-    turns: int = 0
+        An iterator that lives on when Python ends waits for its thread, which waits for Python.
+        """
+        for reading in self._readings:
+            reading.feed, reading.step = (), -1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +94,7 @@ class StreamedMinibatches(Minibatches):
     fold: NDArray[np.int64]
     shuffle: NDArray[np.int64]
     per_shuffle: int
-    _reading: _Reading = field(default_factory=_Reading, compare=False)
+    _reading: _Reading = field(compare=False)
 
     @property
     def compiles(self) -> bool:
@@ -199,4 +213,5 @@ def streamed(
         fold=fold,
         shuffle=shuffle,
         per_shuffle=per_shuffle,
+        _reading=stream.opened(),
     )

@@ -98,7 +98,10 @@ def streamed(
         known[learnable.setting] = setting_keys(learnable.conditions)
         read = found.read
         stream = Stream(lambda start, count: records.unpack(read(start, count)), len(found), known)
-        yield stream, settings.estimate
+        try:
+            yield stream, settings.estimate
+        finally:
+            stream.close()
 
 
 @dataclass(frozen=True)
