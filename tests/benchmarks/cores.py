@@ -31,6 +31,8 @@ from virtlab.gan import fit as fitting
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 MOST = 2000  # trials
 
+Columns = dict[str, np.ndarray]
+
 
 @contextmanager
 def core(name: str) -> Iterator[None]:
@@ -56,8 +58,8 @@ def core(name: str) -> Iterator[None]:
         fitting.alternatives = alternatives
 
 
-def write_lab(name: str, trials: int | None, folder: Path) -> Path:
-    """Copy a set's training rows, or some of them; returns experiment.toml's path."""
+def read_lab(name: str) -> tuple[Columns, np.ndarray]:
+    """Parameters and measurements of a set by path, and its training rows."""
     with h5py.File(DATA / name / f"{name}.h5") as file:
         columns = {
             f"{kind}/{key}": values[:]
@@ -65,9 +67,11 @@ def write_lab(name: str, trials: int | None, folder: Path) -> Path:
             for key, values in file[kind].items()
         }
         count = len(next(iter(columns.values())))
-        rows = file["splits/0/train"][:] if "splits" in file else np.arange(count)
-    keep = min(trials or MOST, MOST, len(rows))
-    rows = np.sort(np.random.default_rng(0).choice(rows, keep, replace=False))
+        return columns, file["splits/0/train"][:] if "splits" in file else np.arange(count)
+
+
+def write_lab(name: str, columns: Columns, rows: np.ndarray, folder: Path) -> Path:
+    """Write some rows as a lab; returns experiment.toml's path."""
     with h5py.File(folder / "lab.h5", "w") as file:
         for path, values in columns.items():
             file[path] = values[rows]
@@ -79,8 +83,11 @@ def write_lab(name: str, trials: int | None, folder: Path) -> Path:
 
 def score(name: str, trials: int | None, which: str, seed: int) -> dict[str, float]:
     """Train one core on one set; mean CRPS over its measurements, in standard deviations."""
+    columns, rows = read_lab(name)
+    keep = min(trials or MOST, MOST, len(rows))
+    rows = np.sort(np.random.default_rng(0).choice(rows, keep, replace=False))
     with tempfile.TemporaryDirectory() as folder, core(which):
-        experiment = write_lab(name, trials, Path(folder))
+        experiment = write_lab(name, columns, rows, Path(folder))
         lab, start = virtlab.open_trials(experiment), time.process_time()
         model = virtlab.train(experiment, output=Path(folder) / "m.virtlab", seed=seed)
         crps = [found["model"] / float(lab[key].std()) for key, found in model.scores.items()]

@@ -19,31 +19,21 @@ import tempfile
 import time
 from pathlib import Path
 
-import h5py
 import numpy as np
+from cores import Columns, read_lab, write_lab
 
 import virtlab
 from virtlab import scores
-from virtlab.design.designs import Design
+from virtlab.design import Design
 
-DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 MOST = 2000  # trials, learned from and not
 UNSEEN = 400  # settings
 DRAWS = 200
 
-Columns = dict[str, np.ndarray]
-
 
 def read(name: str) -> tuple[Columns, np.ndarray]:
     """Parameters and measurements by path, and the setting of each trial."""
-    with h5py.File(DATA / name / f"{name}.h5") as file:
-        columns = {
-            f"{kind}/{key}": values[:]
-            for kind in ("parameters", "measurements")
-            for key, values in file[kind].items()
-        }
-        count = len(next(iter(columns.values())))
-        rows = file["splits/0/train"][:] if "splits" in file else np.arange(count)
+    columns, rows = read_lab(name)
     rows = np.sort(np.random.default_rng(5).permutation(np.sort(rows))[:MOST])
     columns = {path: values[rows] for path, values in columns.items()}
     parameters = [values.astype(str) for path, values in columns.items() if path[0] == "p"]
@@ -66,12 +56,7 @@ def score(name: str, trials: str, draw: int, seed: int) -> dict[str, float | str
     columns, setting = read(name)
     known, unseen = split(setting, trials, draw)
     with tempfile.TemporaryDirectory() as folder:
-        with h5py.File(Path(folder) / "lab.h5", "w") as file:
-            for path, values in columns.items():
-                file[path] = values[known]
-        tables = "".join(f'[{path.replace("/", ".")}]\npath = "{path}"\n' for path in columns)
-        experiment = Path(folder) / "experiment.toml"
-        experiment.write_text(f'[experiment]\nname = "x"\n[data]\nfiles = ["lab.h5"]\n{tables}')
+        experiment = write_lab(name, columns, np.flatnonzero(known), Path(folder))
         start = time.perf_counter()
         model = virtlab.train(experiment, output=Path(folder) / "m.virtlab", seed=seed)
         seconds = time.perf_counter() - start

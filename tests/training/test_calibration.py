@@ -86,7 +86,7 @@ def test_missing_values_say_nothing_of_a_spread():
 
 def test_few_settings_are_trusted_little(known):
     fit, blocks, columns = known(factors=(0.5, 1.0))
-    blocks.setting[:] = blocks.setting // 30  # four settings' worth of evidence
+    blocks.setting[:] = blocks.setting // 12  # ten settings' worth of evidence
     _, few = calibrate(fit, blocks, columns, seed=0)
     assert 1.05 < few["wide"] < 1.3
 
