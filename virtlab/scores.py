@@ -23,18 +23,41 @@ def energy_scores(draws: Array, real: Array) -> Array:
     The fair version, whose expectation does not depend on the number of draws (Gneiting &
     Raftery 2007; Ferro 2014). NaN where all of a trial's values are missing.
     """
-    if np.isnan(real).any():
-        draws = draws + np.where(np.isnan(real), np.nan, 0.0)
+    draws = _hidden(draws, real)
+    pieces = np.array_split(np.arange(len(draws)), max(1, draws.size // CACHED))
+    error = sum(distance(draws[here], real).sum(axis=0) for here in pieces)
+    scores: Array = error / len(draws) - 0.5 * _apart(draws, draws)
+    return scores
+
+
+def energy_distances(draws: Array, others: Array, real: Array) -> Array:
+    """Energy distance between two sets of draws for each trial, ``(trial,)``.
+
+    Twice the mean distance between them, less the mean distances within (Székely & Rizzo 2013);
+    unbiased, so that it can be below 0. Both of as many draws; what is missing in `real` drops
+    out.
+    """
+    draws, others = _hidden(draws, real), _hidden(others, real)
+    distances: Array = 2 * _apart(draws, others) - _apart(draws, draws) - _apart(others, others)
+    return distances
+
+
+def _hidden(draws: Array, real: Array) -> Array:
+    """Draws without what is missing in the real trials."""
+    return draws + np.where(np.isnan(real), np.nan, 0.0) if np.isnan(real).any() else draws
+
+
+def _apart(draws: Array, others: Array) -> Array:
+    """Mean distance between a draw and another one, of the same set or of two, ``(trial,)``."""
     pieces = np.array_split(np.arange(len(draws)), max(1, draws.size // CACHED))
     shifts = range(1, min(SPREAD_SHIFTS, len(draws) - 1) + 1)
-    error = sum(distance(draws[here], real).sum(axis=0) for here in pieces)
-    spread = sum(
-        distance(draws[here], draws[here - shift]).sum(axis=0)
+    total = sum(
+        distance(draws[here], others[here - shift]).sum(axis=0)
         for shift in shifts
         for here in pieces
     )
-    scores: Array = (error - 0.5 * spread / (len(shifts) or np.nan)) / len(draws)
-    return scores
+    mean: Array = total / ((len(shifts) or np.nan) * len(draws))
+    return mean
 
 
 def distance(a: Array, b: Array) -> Array:

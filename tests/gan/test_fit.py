@@ -230,13 +230,13 @@ def test_stop_when_is_not_reached_by_a_score_above_it(quick):
     assert quick(Options(seed=1, stop_at=1e-9)).ended == "all steps done"
 
 
-def test_rate_falls_when_no_member_improves_and_ends_the_stage(quick, monkeypatch):
+def test_rate_falls_when_members_improve_no_more_and_the_stage_ends(quick, monkeypatch):
     monkeypatch.setattr(Judge, "look", lambda *_: look([1.0, 1.0]))
     sizes = replace(SMALL, likelihood_steps=1000, game_steps=1000, patience=10)
     found = quick(sizes=sizes)
     assert found.ended == "held-out score stopped improving"
     # The first score is an improvement; the fall takes three tenths of the steps before it.
-    looks = {"likelihood": 11 + 3, "refinement": 10 + 3}
+    looks = {"likelihood": 11 + 3, "refinement": 11 + 3}
     stages = [row["stage"] for row in found.history]
     assert stages == [stage for stage, count in looks.items() for _ in range(count)]
 

@@ -12,7 +12,7 @@ from virtlab.gan.batches import Batch
 from virtlab.gan.blocks import Tie
 from virtlab.gan.draws import winner
 from virtlab.gan.heads import START_SD
-from virtlab.gan.mixture import Mixture
+from virtlab.gan.mixture import Mixture, with_tails
 
 MEMBERS, ROWS = 2, 5
 SPREADS = ("spread.features", "spread.values")
@@ -268,7 +268,8 @@ def test_draws_of_a_signal_have_the_likelihoods_mean_and_covariance(layouts):
     generator = Mixture(2, layouts["wide"](), components=1, width=8)
     parameters = alike_and_independent(generator)
     weights, basis, center, sd = linear_signal(generator, parameters)
-    weights = weights | {name: np.ones_like(weights[name]) for name in SPREADS}
+    weights |= {name: np.ones_like(weights[name]) for name in SPREADS}
+    weights |= {"spread.tails": np.zeros_like(weights["spread.tails"])}
     drawn, _ = draws_of(generator, parameters, weights=weights)
     parts = generator.split(parameters)
     mean, sigma = (np.asarray(parts[name])[0, 0, 0].astype(float) for name in ("mean", "sigma"))
@@ -299,6 +300,16 @@ def test_spread_scales_the_noise_and_leaves_the_mean(layouts):
     doubled = weights | {"spread.features": 2 * weights["spread.features"]}
     wide, _ = draws_of(generator, parameters, n=100, weights=doubled)
     np.testing.assert_allclose(wide - mean, 2 * (narrow - mean), rtol=1e-3, atol=1e-4)
+
+
+def test_tails_make_rare_deviations_larger_and_none_absurd():
+    normal = np.array([-5.0, -2.0, -0.1, 0.0, 0.1, 2.0, 5.0], np.float32)
+    found = with_tails(normal, 0.3).numpy()
+    np.testing.assert_allclose(found, -found[::-1])
+    np.testing.assert_allclose(found[3:5], normal[3:5], rtol=2e-3)
+    assert found[5] == pytest.approx(2 * np.exp(0.6), rel=1e-5)
+    assert found[6] == pytest.approx(5 * np.exp(0.15 * 2.5**2), rel=1e-5)
+    np.testing.assert_array_equal(with_tails(normal, 0.0), normal)
 
 
 def test_winner_is_one_hot_and_with_slope_has_the_softmaxs_gradient():

@@ -16,19 +16,22 @@ def make_state(members=3):
 def test_only_members_that_improved_are_replaced():
     state = make_state()
     start = state.best["g.w"].numpy()
-    assert state.keep_better(np.array([1.0, 1.0, 1.0]))
+    state.keep_better(np.array([1.0, 1.0, np.inf]))
     state.ema["g.w"].assign(state.ema["g.w"] + 1)
-    assert state.keep_better(np.array([2.0, 0.5, 1.0]))
+    state.keep_better(np.array([2.0, 0.5, np.inf]))
     np.testing.assert_array_equal(state.best["g.w"][0], start[0])
     np.testing.assert_array_equal(state.best["g.w"][1], start[1] + 1)
     np.testing.assert_array_equal(state.best["g.w"][2], start[2])
-    np.testing.assert_array_equal(state.best_score, [1, 0.5, 1])
+    np.testing.assert_array_equal(state.best_score, [1, 0.5, np.inf])
 
 
-def test_no_member_improved_means_no():
+def test_a_stage_has_stopped_improving_when_the_mean_of_all_members_has():
     state = make_state()
-    state.keep_better(np.ones(3))
-    assert not state.keep_better(np.array([1.0, 1.5, np.inf]))
+    counted = []
+    for scores in ([3.0, 3, 3], [2, 2, 2], [1, 3, 3], [3, 0.5, 3], [2, 2, 1.9], [2, 2, 2]):
+        state.note(float(np.mean(scores)))  # each time but the last, one member is better than ever
+        counted.append(state.since)
+    assert counted == [0, 0, 1, 2, 0, 1]
 
 
 def test_next_stage_goes_on_from_the_best_and_remembers_it():
@@ -37,19 +40,19 @@ def test_next_stage_goes_on_from_the_best_and_remembers_it():
     best = state.best["g.w"].numpy()
     state.weights["g.w"].assign(best + 5)
     state.moments["adam1.g.w"].assign(best)
-    state.step, state.since = 40, 3
+    state.step, state.since, state.lowest = 40, 3, 0.5
     state.next_stage()
     for group in (state.weights, state.ema, state.previous):
         np.testing.assert_array_equal(group["g.w"], best)
     np.testing.assert_array_equal(state.moments["adam1.g.w"], 0)
-    assert (state.stage, state.step, state.since) == (1, 0, 0)
+    assert (state.stage, state.step, state.since, state.lowest) == (1, 0, 0, np.inf)
 
 
 def test_restored_state_equals_the_one_that_was_saved():
     state = make_state()
     state.keep_better(np.array([0.25, 0.5, 1 / 3]))
     state.weights["g.w"].assign(state.weights["g.w"] * 2)
-    state.stage, state.step, state.since = 1, 7, 2
+    state.stage, state.step, state.since, state.lowest = 1, 7, 2, 0.25
     state.history.append({"score": 1.0})
     state.pace.assign([0.5, 1.0, 0.0])
     state.fall.assign([3, 9])

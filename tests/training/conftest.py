@@ -47,8 +47,10 @@ class Known:
         return conditions
 
     def trial_part(self, weights, parameters, uniform, normal, **_):
-        spread = weights["spread.features"]
-        return parameters * self.slope + self.offset + self.noise * spread * normal, uniform
+        from virtlab.gan.mixture import with_tails
+
+        noise = with_tails(normal, weights["spread.tails"]) * weights["spread.features"]
+        return parameters * self.slope + self.offset + self.noise * noise, uniform
 
 
 @pytest.fixture
@@ -71,6 +73,7 @@ def known(trials):
         weights = {
             "spread.features": np.ones((4, 1, 2), np.float32),
             "spread.values": np.ones((4, 1, 2), np.float32),
+            "spread.tails": np.zeros((4, 1, 2), np.float32),
         }
         fit = Fit(generator, weights, {}, folds, np.ones(4), "likelihood", 0, 0, [], "all steps")
         return fit, blocks, columns

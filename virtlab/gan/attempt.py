@@ -221,9 +221,9 @@ def _advance(stage: Stage, state: State, judge: Judge, monitor: Monitor, sizes: 
     look = judge.look(state.ema)
     score = look.scores
     # A score that is no number compares as false, and is never kept.
-    improved = state.keep_better(np.where(score < ABSURD, score, np.inf))
+    state.keep_better(np.where(score < ABSURD, score, np.inf))
     state.step += sizes.every
-    state.since = 0 if improved else state.since + 1
+    state.note(float(np.where(score < ABSURD, score, ABSURD).mean()))
     monitor.watch(stage.name, state, signs, look)
     state.history.append(
         {

@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from virtlab.gan.blocks import Floats
 from virtlab.gan.layers import Weights
-from virtlab.gan.mixture import Mixture
+from virtlab.gan.mixture import Mixture, with_tails
 from virtlab.gan.triangles import multiplied_out, times
 
 
@@ -28,14 +28,17 @@ class Branches:
     ----------
     mixture
         Without its residual, where that stayed at zero.
+    tailed
+        Whether calibration gave some of its noise tails.
     """
 
     mixture: Mixture
+    tailed: bool
 
     @classmethod
     def of(cls, mixture: Mixture, weights: Mapping[str, Floats]) -> Branches:
         """The branches of a mixture with these weights."""
-        return cls(mixture.pruned(weights))
+        return cls(mixture.pruned(weights), bool(weights["spread.tails"].any()))
 
     @property
     def conditions(self) -> int:
@@ -99,7 +102,10 @@ class Branches:
         mean, triangle, logits, summary = tf.split(
             parameters, [*sizes, parameters.shape[-1] - sum(sizes)], axis=-1
         )
-        features = mean + times(triangle, normal[..., :q])
+        noise = normal[..., :q]
+        if self.tailed:
+            noise = with_tails(noise, weights["spread.tails"])
+        features = mean + times(triangle, noise)
         rest = uniform, normal[..., q:]
         return self.mixture.finished(weights, summary, features, logits, *rest)
 

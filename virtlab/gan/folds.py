@@ -97,6 +97,13 @@ class Folds:
         return replace(self, held=np.tile(self.apart, (self.members, 1)), held_count=count)
 
     @property
+    def alone(self) -> bool:
+        """Whether one member alone did not learn from a trial that is held out for it."""
+        held = self.judging
+        times = np.bincount(held.held[held.held_mask > 0])
+        return self.stop is None and int(times.max()) == 1
+
+    @property
     def stopping(self) -> Folds:
         """With those held out that end a member's training."""
         if self.stop is None or self.stop_count is None:

@@ -31,6 +31,7 @@ from virtlab.gan.process import predictions
 from virtlab.gan.triangles import accumulate, squared
 
 MIN_SIGMA = 1e-3  # of a scaled standard deviation: what keeps likelihood finite on exact data
+FAR = 2.5  # standard deviations
 UNIT = 0.54  # softplus of this is 1: sigmas start there
 LOG_RATIO = float(np.log(2.5))
 
@@ -142,9 +143,11 @@ class Mixture:
         if self.bins:  # not trained: see `virtlab.gan.start.start_bins`
             weights["edges.0.w"] = np.zeros((members, self.conditions, self.bins), np.float32)
             weights["edges.0.b"] = np.zeros((members, 1, self.bins), np.float32)
-        # Not trained: calibration widens or narrows the Gaussian noise through these.
+        # Not trained: calibration widens or narrows the Gaussian noise through these, and gives
+        # it tails.
         weights["spread.features"] = np.ones((members, 1, q), np.float32)
         weights["spread.values"] = np.ones((members, 1, self.layout.values), np.float32)
+        weights["spread.tails"] = np.zeros((members, 1, q), np.float32)
         return weights
 
     def setting_part(self, weights: Weights, conditions: tf.Tensor) -> tf.Tensor:
@@ -316,7 +319,7 @@ class Mixture:
         p, k, q = self.split(parameters), self.components, self.layout.features
         pick = winner(p["pi"] + to_gumbel(uniform[..., :k]), slope=slope)[..., None]
         shock = tf.reduce_sum(pick * p["sigma"], axis=2) * weights["spread.features"]
-        shock *= normal[..., :q]
+        shock *= with_tails(normal[..., :q], weights["spread.tails"])
         if q > 1:
             shock = accumulate(tf.reduce_sum(pick * p["regression"], axis=2), shock)
         features = tf.reduce_sum(pick * p["mean"], axis=2) + shock
@@ -384,6 +387,14 @@ class Mixture:
         if np.array_equal(order, np.arange(len(order))):
             return values
         return tf.gather(values, order, axis=-1)
+
+
+def with_tails(normal: tf.Tensor, tails: tf.Tensor) -> tf.Tensor:
+    """Gaussian noise with heavier tails: ``z exp(h z^2 / 2)`` (Tukey 1977), `tails` being h.
+
+    From `FAR` on only in proportion to z: rare draws are no absurd ones.
+    """
+    return normal * tf.exp(0.5 * tails * tf.minimum(tf.square(normal), FAR**2))
 
 
 def _widths(raw: tf.Tensor) -> tf.Tensor:

@@ -132,7 +132,7 @@ class Minibatches:
 def latents(
     generator: Generator,
     shape: tuple[int, ...],
-    seed: tuple[int, tf.Tensor],
+    seed: tuple[int | tf.Tensor, tf.Tensor],
     random: Random = for_all,
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Uniform and normal latents for training, a pure function of the seed."""

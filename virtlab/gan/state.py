@@ -35,7 +35,9 @@ class State:
     best_score
         Held-out energy score of `best`, per member.
     stage, step, since
-        Which stage runs, its next step, and scores since any member improved.
+        Which stage runs, its next step, and looks since the members' mean score was lowest.
+    lowest
+        That score, in the present stage.
     watch
         What the monitor remembers of the present stage, each ``(member,)``.
     events
@@ -57,6 +59,7 @@ class State:
     stage: int = 0
     step: int = 0
     since: int = 0
+    lowest: float = np.inf
     watch: dict[str, NDArray[Any]] = field(default_factory=dict)
     events: list[dict[str, Any]] = field(default_factory=list)
     history: list[dict[str, Any]] = field(default_factory=list)
@@ -86,13 +89,21 @@ class State:
         names = ("weights", "ema", "best", "previous", "critic", "moments", "critic_moments")
         return {name: getattr(self, name) for name in names}
 
-    def keep_better(self, score: NDArray[np.float64]) -> bool:
-        """Copy the average to `best` where a member's score fell; whether any did."""
+    def keep_better(self, score: NDArray[np.float64]) -> None:
+        """Copy the average to `best` where a member's score fell."""
         better = score < self.best_score
         for name, kept in self.best.items():
             kept.assign(_where(better, self.ema[name], kept))
         self.best_score = np.where(better, score, self.best_score)
-        return bool(better.any())
+
+    def note(self, mean: float) -> None:
+        """Count the looks since the members' mean score was lowest.
+
+        Of the scores of many members at few trials one improves nearly each time, by luck; their
+        mean does as long as they learn.
+        """
+        self.since = 0 if mean < self.lowest else self.since + 1
+        self.lowest = min(self.lowest, mean)
 
     def settle(self, steps: int) -> None:
         """Go on from the best of each member, with a rate that falls over so many steps."""
@@ -109,7 +120,7 @@ class State:
             self.previous[name].assign(kept)
         for moment in self.moments.values():
             moment.assign(tf.zeros_like(moment))
-        self.stage, self.step, self.since = self.stage + 1, 0, 0
+        self.stage, self.step, self.since, self.lowest = self.stage + 1, 0, 0, np.inf
         self.pace.assign(tf.ones_like(self.pace))
         self.watch = {"alike before": self.watch["alike"]} if "alike" in self.watch else {}
 
@@ -153,6 +164,7 @@ class State:
             "stage": self.stage,
             "step": self.step,
             "since": self.since,
+            "lowest": self.lowest,
             "events": list(self.events),
             "history": list(self.history),
         }
@@ -172,7 +184,8 @@ class State:
         }
         self.events = list(position["events"])
         self.stage, self.step = int(position["stage"]), int(position["step"])
-        self.since, self.history = int(position["since"]), list(position["history"])
+        self.since, self.lowest = int(position["since"]), float(position["lowest"])
+        self.history = list(position["history"])
 
 
 def _variables(arrays: dict[str, Floats]) -> dict[str, tf.Variable]:

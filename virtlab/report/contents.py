@@ -201,7 +201,9 @@ def _training(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
         about = "" if error is None else f" ± {error:.2g}"
         facts.append(("fall of the score by refinement", f"{gain:.2g}{about}"))
     for name, factor in manifest["calibration"].items():
-        facts.append((f"spread of {name} after calibration", f"x {float(factor):.2f}"))
+        tail = float(manifest.get("tails", {}).get(name, 0))
+        heavier = f", with heavier tails (h = {tail:.2f})" if tail else ""
+        facts.append((f"spread of {name} after calibration", f"x {float(factor):.2f}{heavier}"))
     return facts
 
 

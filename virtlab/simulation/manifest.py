@@ -212,6 +212,7 @@ class _Manifest(_Table):
     training: _Training
     scores: dict[str, _Score]
     calibration: dict[str, float]
+    tails: dict[str, float] = {}
     relevance: dict[str, _Relevance] = {}
     verdict: list[str]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from virtlab.gan.monitor import HEALTHY
 from virtlab.gan.predict import HeldOut, held_out_draws
 from virtlab.scaling import Column
 from virtlab.training.calibration import max_rows, value_slices
+from virtlab.training.panel import Panel
 
 Array = NDArray[np.float64]
 
@@ -41,7 +43,9 @@ def assess(
     effort: float = 1.0,
     held: HeldOut | None = None,
 ) -> dict[str, dict[str, Any]]:
-    """Score every measurement on settings that the judging members never saw.
+    """Score the ensemble, measurement by measurement, on settings that its members never saw.
+
+    The members that a setting was held out for speak for all, see `virtlab.training.panel`.
 
     Parameters
     ----------
@@ -94,14 +98,14 @@ def assess(
             ]
         )
         found[column.measurement.name] = _score(
-            column, drawn, real, held.rows, baselines, blocks, rng
+            column, Panel.of(held, drawn), real, held.rows, baselines, blocks, rng
         )
     return found
 
 
 def _score(
     column: Column,
-    drawn: Array,
+    panel: Panel,
     real: Array,
     rows: NDArray[np.int64],
     baselines: dict[str, NDArray[np.int64]],
@@ -110,14 +114,15 @@ def _score(
 ) -> dict[str, Any]:
     """One measurement's scores."""
     seen = ~np.isnan(real[rows]).all(axis=1)
-    rows, drawn = rows[seen], drawn[:, seen]
+    rows, panel = rows[seen], replace(panel, draws=panel.draws[:, :, seen])
     weights = np.ones(len(real)) if blocks.weight is None else blocks.weight
-    weight = weights[rows]
+    weight, truth = weights[rows], real[rows]
 
     def mean(draws: Array) -> float:
-        return scores.mean_of(scores.energy_scores(draws, real[rows]), weight)
+        return scores.mean_of(scores.energy_scores(draws, truth), weight)
 
-    found: dict[str, Any] = {"model": mean(drawn), "trials": len(rows)}
+    model = scores.mean_of(panel.energy_scores(truth), weight)
+    found: dict[str, Any] = {"model": model, "trials": len(rows)}
     missing: NDArray[np.bool_] = np.asarray(np.isnan(real).all(axis=1))
     found |= {
         name: mean(real[_measured(index[:, seen], missing)]) for name, index in baselines.items()
@@ -128,23 +133,11 @@ def _score(
     floor = scores.replicate_floor(real, blocks.setting, weights) if enough else math.nan
     found["floor"] = None if math.isnan(floor) else floor
     categorical = column.measurement.kind == "categorical"
-    found["dispersion"] = None if categorical else _dispersion(drawn, real[rows], weight)
-    rank = scores.ranks(drawn, real[rows], rng)
-    for level in LEVELS:
-        covered = scores.coverage(rank, level, weight)
-        found[f"coverage_{level:.0%}".rstrip("%")] = None if categorical else covered
+    found["dispersion"] = None if categorical else panel.dispersion(truth, weight)
+    covered = panel.coverage(truth, LEVELS, rng, weight)
+    for level, share in zip(LEVELS, covered, strict=True):
+        found[f"coverage_{level:.0%}".rstrip("%")] = None if categorical else share
     return found
-
-
-def _dispersion(drawn: Array, real: Array, weight: Array) -> float | None:
-    """Stated over real scatter around the mean of the draws; 1 is right.
-
-    Intervals can be right and scores good while rare draws stray far: only variances tell.
-    """
-    error = scores.mean_of(np.square(drawn.mean(axis=0) - real), weight)
-    stated = scores.mean_of(np.where(np.isnan(real), np.nan, drawn.var(axis=0)), weight)
-    ratio = float(np.sqrt(stated / error)) if error > 0 else math.nan
-    return ratio if math.isfinite(ratio) else None
 
 
 def _physical(
@@ -268,8 +261,8 @@ def verdict(found: dict[str, dict[str, Any]], fit: Fit, settings: int) -> list[s
             said.append(scores.without_floor(name, *score["repeated"]))
         covered = score["coverage_90"]
         if covered is not None and abs(covered - 0.9) > 0.08:
-            few = fit.folds.stop is not None and covered < 0.9
-            who = " (of one or two members: all together are wider)" if few else ""
+            alone = fit.folds.alone and covered < 0.9
+            who = " (of single members: all together are wider)" if alone else ""
             said.append(
                 f"{name}: intervals stated as 90 % held {covered:.0%} on held-out settings{who}"
             )

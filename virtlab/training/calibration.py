@@ -1,77 +1,96 @@
-"""Widen or narrow the ensemble's noise until its stated coverage is true on held-out settings."""
+"""Change the ensemble's noise until its stated coverage is true on held-out settings."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from virtlab import scores
 from virtlab.gan.blocks import Blocks
 from virtlab.gan.fit import Fit
-from virtlab.gan.predict import held_out_draws
+from virtlab.gan.predict import Sampler
 from virtlab.scaling import Column
+from virtlab.training.panel import Panel
 
-SPREADS = np.geomspace(0.6, 4.8, 13)
+WIDTHS = np.geomspace(0.6, 4.8, 13)
+TAILS = (0.0, 0.1, 0.2, 0.3)
 LEVELS = (0.5, 0.9)
 DRAWS, WIDE_DRAWS = 60, 30  # per trial; a signal or an image has many values that count
 FEWEST_DRAWS = 20
 MOST_VALUES = 2e7  # of draws x rows x values, held in memory
 # Few settings say little of coverage: with this many, half of what they ask for is done.
 HALF_TRUST = 30
+# Squared errors of coverage at all `LEVELS`, that chance makes: times the number of settings.
+CHANCE = sum(level * (1 - level) for level in LEVELS)
 WORTH = 0.002  # share of what was learned that true intervals may cost
+
+
+class Noise(NamedTuple):
+    """What calibration makes of a measurement's Gaussian noise.
+
+    `width` is a factor on it; `tail` makes rare deviations larger, see
+    `virtlab.gan.mixture.with_tails`.
+    """
+
+    width: float = 1.0
+    tail: float = 0.0
 
 
 def calibrate(
     fit: Fit, blocks: Blocks, columns: Sequence[Column], *, seed: int, effort: float = 1.0
-) -> tuple[Fit, dict[str, float]]:
-    """Choose a spread per measurement from out-of-fold coverage.
+) -> tuple[Fit, dict[str, Noise]]:
+    """Choose each measurement's noise from out-of-fold coverage.
 
     Members judge only trials at settings that they never saw (split conformal in spirit: Vovk
-    et al. 2005; here the noise's width is what is set, so that joint draws stay joint). Where the
-    shape is wrong, no width makes all intervals true: so only widths are chosen from that cost
-    little of the energy score, which is proper. The correction is shrunk towards none where few
-    settings support it. With less than full `effort` it rests on fewer draws and trials.
+    et al. 2005; here it is the noise that is set, so that joint draws stay joint), and speak for
+    all of them together, who are wider than each; see `virtlab.training.panel`. Where the shape
+    is wrong, no noise makes all intervals true: so only what costs little of the energy score,
+    which is proper, is chosen from. The correction is shrunk towards none where few settings
+    support it. With less than full `effort` it rests on fewer draws and trials.
 
     Returns
     -------
-    fit, spread
-        The fit with its noise rescaled, and the factor for each measurement's name; empty
-        for a generator without a spread of its own.
+    fit, noise
+        The fit with its noise changed, and how, for each measurement's name; empty for a
+        generator without noise of its own to change.
     """
     if "spread.features" not in fit.weights:
         return fit, {}
-    slices = value_slices(columns)
+    slices, wide = value_slices(columns), blocks.layout.wide
     # What a head draws takes time; its noise was fitted to far more values.
-    tried, most = (SPREADS[1:6], WIDE_DRAWS) if blocks.layout.wide else (SPREADS, DRAWS)
-    errors = {name: np.zeros((len(tried), len(LEVELS))) for name in slices}
-    lost: dict[str, list[NDArray[np.float64]]] = {name: [] for name in slices}
-    rng = np.random.default_rng(seed)
-    for i, spread in enumerate(tried):
-        trial = _with_spread(fit, dict.fromkeys(slices, float(spread)))
-        rows = max_rows(blocks, most, effort)
-        draws = max(FEWEST_DRAWS, round(effort * most))
-        held = held_out_draws(trial, blocks, draws=draws, max_rows=rows, seed=seed)
-        weight = None if blocks.weight is None else blocks.weight[held.rows]
-        real = np.where(blocks.observed[held.rows] > 0, blocks.values[held.rows], np.nan)
-        for name, here in slices.items():
-            drawn = held.values[..., here].astype(np.float64)
-            truth = real[:, here].astype(np.float64)
-            rank = scores.ranks(drawn, truth, rng)
-            errors[name][i] = [scores.coverage(rank, level, weight) - level for level in LEVELS]
-            lost[name].append(scores.energy_scores(drawn, truth))
-    setting = blocks.setting[held.rows]
+    widths, tails, most = (WIDTHS[1:6], TAILS[:1], WIDE_DRAWS) if wide else (WIDTHS, TAILS, DRAWS)
+    draws, rows = max(FEWEST_DRAWS, round(effort * most)), max_rows(blocks, most, effort)
+    sampler = Sampler(fit, blocks, draws=draws, max_rows=rows, seed=seed)
+    setting, rng = blocks.setting[sampler.rows], np.random.default_rng(seed)
+    real = np.where(blocks.observed > 0, blocks.values, np.nan)[sampler.rows].astype(np.float64)
+    weight = None if blocks.weight is None else blocks.weight[sampler.rows]
     settings = len(np.unique(setting))
+    tried: list[Noise] = []
+    errors: dict[str, list[NDArray[np.float64]]] = {name: [] for name in slices}
+    lost: dict[str, list[NDArray[np.float64]]] = {name: [] for name in slices}
+    found: dict[str, tuple[Noise, float]] = {}
+    for tail in tails:
+        for width in map(float, widths):
+            tried.append(Noise(width, tail))
+            held = sampler.draw(_noised(fit, dict.fromkeys(slices, tried[-1])).weights)
+            for name, here in slices.items():
+                panel = Panel.of(held, held.values[..., here])
+                covered = panel.coverage(real[:, here], LEVELS, rng, weight)
+                errors[name].append(np.subtract(covered, LEVELS))
+                lost[name].append(panel.energy_scores(real[:, here]))
+        for name, here in slices.items():
+            elsewhere = Panel.of(held, held.values[:, rng.permutation(len(setting)), here])
+            unlearned = elsewhere.energy_scores(real[:, here])
+            too_much = _too_much(np.array(lost[name]), unlearned, setting, weight)
+            found[name] = _truest(tried, np.array(errors[name]), too_much, CHANCE / settings)
+        if all(loss <= CHANCE / settings for _, loss in found.values()):
+            break  # heavier tails could do no better
     trust = settings / (settings + HALF_TRUST)
-    chosen = {}
-    for name, here in slices.items():
-        elsewhere = held.values[:, rng.permutation(len(setting)), here].astype(np.float64)
-        unlearned = scores.energy_scores(elsewhere, real[:, here].astype(np.float64))
-        too_much = _too_much(np.array(lost[name]), unlearned, setting, weight)
-        chosen[name] = _truest(tried, errors[name], too_much) ** trust
-    return _with_spread(fit, chosen), chosen
+    chosen = {name: Noise(n.width**trust, n.tail * trust) for name, (n, _) in found.items()}
+    return _noised(fit, chosen), chosen
 
 
 def _too_much(
@@ -80,7 +99,7 @@ def _too_much(
     setting: NDArray[np.intp],
     weight: NDArray[np.float64] | None,
 ) -> NDArray[np.float64]:
-    """How far the score of each spread is above what true intervals may cost, ``(spread,)``.
+    """How far the score of each noise is above what true intervals may cost, ``(noise,)``.
 
     They may cost `WORTH` of what was learned, or what is too little to be told from nothing: a
     standard error.
@@ -88,7 +107,7 @@ def _too_much(
     Parameters
     ----------
     lost
-        Energy score of each trial, ``(spread, trial)``; NaN where nothing was measured.
+        Energy score of each trial, ``(noise, trial)``; NaN where nothing was measured.
     unlearned
         Scores of draws at other settings, ``(trial,)``.
     setting
@@ -113,21 +132,41 @@ def _too_much(
 
 
 def _truest(
-    spreads: NDArray[np.float64], errors: NDArray[np.float64], too_much: NDArray[np.float64]
-) -> float:
-    """The spread whose coverage is nearest to what it should be, between those that were tried.
+    tried: Sequence[Noise],
+    errors: NDArray[np.float64],
+    too_much: NDArray[np.float64],
+    chance: float,
+) -> tuple[Noise, float]:
+    """The noise whose coverage is nearest to what it should be, between widths that were tried.
 
-    `errors` are coverages minus levels, ``(spread, level)``; 1 where nothing was measured. Where
-    a spread costs `too_much`, above 0, it is not chosen.
+    And the sum of its squared errors.
+
+    Parameters
+    ----------
+    tried
+        The same widths for each tail.
+    errors
+        Coverages minus levels, ``(noise, level)``; not finite where nothing was measured: then
+        the noise stays.
+    too_much
+        Noise that costs too much, above 0, is not chosen.
+    chance
+        What sums of squared errors must differ by for heavier tails to be the better ones.
     """
     if not np.isfinite(errors).all():
-        return 1.0
-    tried = np.log(spreads)
-    # With those that were tried: where nothing was learned, the best of them alone may be cheap.
-    between = np.union1d(np.linspace(tried[0], tried[-1], 50 * len(tried)), tried)
-    loss = sum(np.square(np.interp(between, tried, found)) for found in errors.T)
-    cheap = np.interp(between, tried, too_much) <= 0
-    return float(np.exp(between[cheap][np.argmin(loss[cheap])]))
+        return Noise(), 0.0
+    best, least = Noise(), np.inf
+    for tail in sorted({noise.tail for noise in tried}):
+        mine = np.array([noise.tail == tail for noise in tried])
+        widths = np.log([noise.width for noise in tried if noise.tail == tail])
+        # With those that were tried: where nothing was learned, the best of them alone is cheap.
+        between = np.union1d(np.linspace(widths[0], widths[-1], 50 * len(widths)), widths)
+        loss = sum(np.square(np.interp(between, widths, found)) for found in errors[mine].T)
+        loss[np.interp(between, widths, too_much[mine]) > 0] = np.inf
+        at = int(np.argmin(loss))
+        if loss[at] < least - (chance if np.isfinite(least) else 0):
+            best, least = Noise(float(np.exp(between[at])), tail), float(loss[at])
+    return best, least
 
 
 def value_slices(columns: Sequence[Column]) -> dict[str, slice]:
@@ -148,17 +187,20 @@ def max_rows(blocks: Blocks, draws: int, effort: float = 1.0) -> int:
     return max(50, most)
 
 
-def _with_spread(fit: Fit, spread: dict[str, float]) -> Fit:
-    """The fit with each measurement's Gaussian noise scaled by its factor."""
-    layout = fit.generator.layout
+def _noised(fit: Fit, noise: Mapping[str, Noise]) -> Fit:
+    """The fit with each measurement's Gaussian noise changed."""
+    layout, members = fit.generator.layout, fit.folds.members
     by_value = np.ones(layout.values, np.float32)
-    by_feature = np.ones(layout.features, np.float32)
+    by_feature, tails = np.ones((2, layout.features), np.float32)
+    tails[:] = 0
     for part in layout.parts:
-        by_value[part.start : part.stop] = spread[part.name]
-        by_feature[layout.features_of(part)] = spread[part.name]
-    members = fit.folds.members
-    weights = fit.weights | {
+        width, tail = noise[part.name]
+        by_value[part.start : part.stop] = width
+        by_feature[layout.features_of(part)] = width
+        tails[layout.features_of(part)] = tail
+    weights = {
         "spread.features": np.tile(by_feature, (members, 1, 1)),
         "spread.values": np.tile(by_value, (members, 1, 1)),
+        "spread.tails": np.tile(tails, (members, 1, 1)),
     }
-    return replace(fit, weights=weights)
+    return replace(fit, weights=fit.weights | weights)

@@ -162,7 +162,8 @@ def pool_draws(
     first
         How many of the draws are by members of the first split into folds.
     """
-    setting, repeats = blocks.setting[held.rows], held.repeats
+    held = held.by_judges
+    setting, repeats = blocks.setting[held.rows], held.judges
     levels = _codes(held, blocks)
     rows = [np.flatnonzero(setting == each) for each in judged]
     room = int(MOST_BYTES / max(1, len(judged) * _bytes_per_draw(held)))

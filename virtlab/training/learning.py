@@ -30,6 +30,7 @@ if TYPE_CHECKING:  # TensorFlow takes seconds to import
     from virtlab.gan.fit import Fit, Options
     from virtlab.gan.stream import Stream
     from virtlab.storage import LargeTrials
+    from virtlab.training.calibration import Noise
     from virtlab.training.transfer import Parent
 
 FITTED, CALIBRATED = 0.93, 0.97  # shares of the work
@@ -112,7 +113,7 @@ class Learned:
         How settings and measurements were scaled.
     fitted
         The networks.
-    spread
+    noise
         From calibration.
     scores
         From assessment.
@@ -126,7 +127,7 @@ class Learned:
 
     learnable: Learnable
     fitted: Fit
-    spread: dict[str, float]
+    noise: dict[str, Noise]
     scores: dict[str, dict[str, Any]]
     relevance: dict[str, Any]
     settings: int
@@ -176,7 +177,7 @@ def learn(lesson: Lesson, parent: Parent | None, tell: Report) -> Learned:
     score = float(fitted.scores.mean())
     tell(Progress("calibrating", FITTED, score))
     effort = lesson.deadline.effort(LOOKS_AFTER * fitted.look_seconds)
-    fitted, spread = calibrate(fitted, blocks, columns, seed=seed, effort=effort)
+    fitted, noise = calibrate(fitted, blocks, columns, seed=seed, effort=effort)
     tell(Progress("assessing", CALIBRATED, score))
     totals = settings_of(trials)
     held = draw_held_out(fitted, blocks, seed=seed, effort=effort)
@@ -195,7 +196,7 @@ def learn(lesson: Lesson, parent: Parent | None, tell: Report) -> Learned:
     if effort == 1:  # in haste, this can be missed best
         relevance = find_relevance(fitted, blocks, trials, learnable, lesson.experiment, seed)
     fitted = replace(fitted, weights=fitted.weights | fitted.whole)
-    return Learned(learnable, fitted, spread, found, relevance, settings, kept)
+    return Learned(learnable, fitted, noise, found, relevance, settings, kept)
 
 
 @contextmanager

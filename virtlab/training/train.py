@@ -322,7 +322,8 @@ def _manifest(lesson: Lesson, learned: Learned, start: dict[str, Any] | None) ->
         settings = {p.name: data.trials[p.name].values[once] for p in lesson.learnable.parameters}
         told["parameters"] = rounded_ranges(told["parameters"], settings)
     return told | {
-        "calibration": learned.spread,
+        "calibration": {name: noise.width for name, noise in learned.noise.items()},
+        "tails": {name: noise.tail for name, noise in learned.noise.items()},
         "relevance": learned.relevance,
         "scores": learned.scores,
         "training": describe_training(learned.fitted, experiment) | {"start": start},
