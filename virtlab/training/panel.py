@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,10 +49,10 @@ class Panel:
     def energy_scores(self, real: Array) -> Array:
         """Energy score of each trial, ``(trial,)``; see `virtlab.scores.energy_scores`."""
         alone: Array = np.mean([scores.energy_scores(own, real) for own in self._of_judges], axis=0)
-        pairs = list(combinations(self.draws, 2))
-        if not pairs:
+        if len(self.draws) == 1:
             return alone
-        apart = np.mean([scores.energy_distances(a, b, real) for a, b in pairs], axis=0)
+        pairs = zip(self.draws, np.roll(self.draws, 1, axis=0), strict=True)
+        apart = np.mean([scores.energy_distances(*pair, real) for pair in pairs], axis=0)
         together: Array = alone - (1 - 1 / self.size) / 4 * apart
         return together
 
