@@ -11,6 +11,7 @@ from virtlab.evaluation import evaluate
 from virtlab.evaluation.audit import MEMORISES, NOTHING, SOME, UNKNOWN, audit, examine
 from virtlab.evaluation.heldout import HeldOut, read_held_out
 from virtlab.evaluation.matching import match_trials
+from virtlab.jury import ALONE
 from virtlab.trials import SETTING, TRIAL
 
 
@@ -35,7 +36,8 @@ def judged(model, training, new):
 def kept(model, training):
     """Training trials as a model file keeps them, without draws."""
     matched, none = match_trials(model, training), np.zeros(0, np.int64)
-    return HeldOut(matched, np.zeros(len(matched.conditions), np.int64), none, {}, 0)
+    folds = np.zeros(len(matched.conditions), np.int64)
+    return HeldOut(matched, folds, none, drawn={}, ended={}, jury=ALONE, first=0)
 
 
 def replaying(lab, jitter, measurements=None, trials=None):

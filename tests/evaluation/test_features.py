@@ -90,12 +90,15 @@ def test_frechet_distance_and_classifier_see_noise_of_another_colour():
         assert (apart.auc.value < 0.65) is alike
 
 
+UNUSED = ("weight", "score", "marginal", "ranks", "shares", "quantiles")
+
+
 def test_real_and_virtual_values_are_held_against_the_same_draws():
     rng, count = np.random.default_rng(0), 30
     drawn = rng.normal(3, 2, (count, 6))
     real = rng.normal(3, 2, (count, 1))
     real[:4] = np.nan
-    unused = {name: np.zeros(0) for name in ("weight", "score", "marginal", "rank", "quantiles")}
+    unused = {name: np.zeros(0) for name in UNUSED}
     compared = Compared(
         measurement=Measurement("light"),
         real=real,

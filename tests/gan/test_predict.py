@@ -9,6 +9,7 @@ from virtlab.gan.fit import Fit
 from virtlab.gan.folds import split_by_setting
 from virtlab.gan.generators import Textbook
 from virtlab.gan.predict import held_out_draws
+from virtlab.jury import Jury
 
 
 @pytest.fixture
@@ -57,6 +58,22 @@ def test_trials_kept_apart_are_drawn_by_all_members_and_alone(signed):
     fit = replace(fit, folds=replace(fit.folds, apart=apart))
     held = held_out_draws(fit, blocks, draws=12, max_rows=100, seed=0)
     np.testing.assert_array_equal(held.rows, apart)
-    assert (held.judges, held.enders, held.members) == (6, 0, 6)
+    assert held.jury == Jury(judges=6, enders=0, members=6)
     for drawn in held.values[:, :, 0].T:
         np.testing.assert_array_equal(np.unique(drawn, return_counts=True)[1], [2] * 6)
+
+
+def test_members_whose_training_a_trial_ended_draw_after_its_judges(signed):
+    fit, blocks = signed
+    folds = split_by_setting(
+        blocks.setting, members=6, folds=6, rng=np.random.default_rng(1), judging=2, stop=True
+    )
+    held = held_out_draws(replace(fit, folds=folds), blocks, draws=8, max_rows=100, seed=0)
+    assert held.jury == Jury(judges=2, enders=1, members=6)
+    assert len(held.values) == 12
+    for row in held.rows:
+        drawn = held.values[:, row, 0]
+        judges = {m for m in range(6) if row in folds.held[m, : folds.held_count[m]]}
+        (ender,) = {m for m in range(6) if row in folds.stop[m, : folds.stop_count[m]]}
+        assert set(drawn[:8]) == judges
+        assert set(drawn[8:]) == {ender}

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from virtlab.design import Design
 from virtlab.evaluation.heldout import HeldOut, read_held_out
 from virtlab.evaluation.matching import Array, Matched, in_numbers, match_trials
+from virtlab.jury import ALONE, Jury
 from virtlab.simulation.kept import keeps_trials
 
 if TYPE_CHECKING:
@@ -62,6 +63,8 @@ class Case:
         Virtual trials per setting.
     draw
         Virtual trials at some of the settings by measurement, ``(setting, draw, value)``.
+    jury
+        Whose draws these are.
     first
         So many of the draws are by models that have seen nothing of the setting's fold.
     held_out
@@ -73,6 +76,7 @@ class Case:
     matched: Matched
     draws: int
     draw: Callable[[Indices], dict[str, Array]]
+    jury: Jury
     first: int
     held_out: bool
     material: Material | None
@@ -104,15 +108,19 @@ def new_case(model: Model, trials: xr.Dataset) -> Case:
         kept = read_held_out(model)
         nowhere = np.full(len(matched.conditions), -1)
         material = Material(kept.matched, kept.fold, nowhere, nowhere)
-    return Case(matched, draws, draw, draws, False, material)
+    return Case(matched, draws, draw, ALONE, draws, False, material)
 
 
 def held_out_case(kept: HeldOut) -> Case:
     """The model's own trials, each beside draws of members that never saw its setting."""
 
     def draw(here: Indices) -> dict[str, Array]:
-        return {name: values[here] for name, values in kept.drawn.items()}
+        return {
+            name: np.concatenate([values[here], kept.ended[name][here]], axis=1)
+            for name, values in kept.drawn.items()
+        }
 
     fold = kept.fold // kept.unseen  # what learns beside the members misses as much as they do
     material = Material(kept.matched, fold, fold[kept.judged], kept.judged)
-    return Case(kept.to_judge(MOST_JUDGED), kept.draws, draw, kept.first, True, material)
+    matched = kept.to_judge(MOST_JUDGED)
+    return Case(matched, kept.draws, draw, kept.jury, kept.first, True, material)

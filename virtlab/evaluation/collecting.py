@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from virtlab.evaluation.compared import Compared, Examples
 from virtlab.evaluation.matching import Array, Matched
+from virtlab.jury import ALONE, Jury
 from virtlab.scores import distance, energy_scores, ranks
 from virtlab.trials import Measurement
 
@@ -24,8 +25,9 @@ class Collected:
 
     measurement: Measurement
     real: Array
+    jury: Jury
     score: Array
-    rank: Array
+    ranks: Array
     one: Array
     mean: Array
     variance: Array
@@ -36,15 +38,21 @@ class Collected:
 
     @classmethod
     def empty(
-        cls, measurement: Measurement, real: Array, settings: int, rng: np.random.Generator
+        cls,
+        measurement: Measurement,
+        real: Array,
+        settings: int,
+        rng: np.random.Generator,
+        jury: Jury = ALONE,
     ) -> Collected:
         """Nothing collected yet."""
         trials, width = real.shape
         return cls(
             measurement=measurement,
             real=real,
+            jury=jury,
             score=np.full(trials, np.nan),
-            rank=np.full(real.shape, np.nan),
+            ranks=np.full((len(jury.shares), *real.shape), np.nan),
             one=np.full(real.shape, np.nan),
             mean=np.empty((settings, width)),
             variance=np.empty((settings, width)),
@@ -56,19 +64,24 @@ class Collected:
     def add(
         self, drawn: Array, here: NDArray[np.int64], matched: Matched, shown: Sequence[int]
     ) -> None:
-        """Take in the draws ``(setting, draw, value)`` of consecutive settings `here`."""
-        self.draws = drawn.shape[1]
-        self.mean[here] = drawn.mean(axis=1)
-        self.variance[here] = drawn.var(axis=1, ddof=1)
-        self.quantiles[here] = np.quantile(drawn, QUANTILES, axis=1).swapaxes(0, 1)
+        """Take in the jury's draws ``(setting, draw, value)`` of consecutive settings `here`.
+
+        Scores and coverage are those of the whole ensemble; all else is of the judges' draws.
+        """
+        own = self.jury.of_judges(drawn.swapaxes(0, 1)).swapaxes(0, 1)
+        self.draws = own.shape[1]
+        self.mean[here] = own.mean(axis=1)
+        self.variance[here] = own.var(axis=1, ddof=1)
+        self.quantiles[here] = np.quantile(own, QUANTILES, axis=1).swapaxes(0, 1)
         rows = rows_at(here, matched)
         rows = rows[~np.isnan(self.real[rows]).all(axis=1)]
         for part in parts_of(rows, drawn[0].size):
             draws = drawn[matched.setting[part] - here[0]].swapaxes(0, 1)
-            self.score[part] = energy_scores(draws, self.real[part])
-            self.rank[part] = ranks(draws, self.real[part], self.rng)
+            self.score[part] = self.jury.energy_scores(draws, self.real[part])
+            for view, voices in enumerate(self.jury.views(draws)):
+                self.ranks[view, part] = ranks(voices, self.real[part], self.rng)
             # One virtual trial for each real one; replicates get different draws.
-            pick = matched.occurrence[part] % len(draws)
+            pick = matched.occurrence[part] % self.draws
             self.one[part] = draws[pick, np.arange(len(part))]
         for setting in shown:
             if here[0] <= setting <= here[-1]:
@@ -76,7 +89,7 @@ class Collected:
                     Examples(
                         {name: values[setting] for name, values in matched.settings.items()},
                         self.real[matched.setting == setting],
-                        drawn[setting - here[0]],
+                        own[setting - here[0]],
                     )
                 )
 
@@ -91,7 +104,8 @@ class Collected:
             weight=matched.weight,
             score=self.score,
             marginal=marginal,
-            rank=self.rank,
+            ranks=self.ranks,
+            shares=self.jury.shares,
             one=self.one,
             draws=self.draws,
             mean=self.mean,

@@ -35,8 +35,9 @@ class Compared:
         Which setting each trial belongs to, and how much it counts.
     score, marginal
         Energy score of the model and of resampling the trials, ``(trial,)``.
-    rank
-        Of each real value among its draws, ``(trial, value)``.
+    ranks, shares
+        Of each real value among the views of its draws, ``(view, trial, value)``, and what each
+        view counts, ``(view,)``: see `virtlab.jury.Jury`.
     draws
         How many of them at each setting.
     mean, variance
@@ -53,7 +54,8 @@ class Compared:
     weight: Array
     score: Array
     marginal: Array
-    rank: Array
+    ranks: Array
+    shares: Array
     one: Array
     draws: int
     mean: Array

@@ -182,9 +182,10 @@ def _collect(
     matched, rng = case.matched, np.random.default_rng(SEED)
     size = len(matched.conditions)
     collected = {
-        m.name: Collected.empty(m, matched.real[m.name], size, rng) for m in model.measurements
+        m.name: Collected.empty(m, matched.real[m.name], size, rng, case.jury)
+        for m in model.measurements
     }
-    joint = CollectedJoint.empty(matched.real, rng)
+    joint = CollectedJoint.empty(matched.real, rng, case.jury)
     shown = _examples(matched.setting)
     width = sum(values.shape[1] for values in matched.real.values())
     portion = max(1, int(MOST_HELD / (case.draws * width)))

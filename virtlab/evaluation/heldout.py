@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from virtlab.evaluation.matching import Array, Matched, in_numbers
+from virtlab.jury import Jury
 from virtlab.simulation.kept import read_kept
 from virtlab.trials import Measurement
 
@@ -33,6 +34,8 @@ class HeldOut:
         The settings that have draws, ``(k,)``.
     drawn
         Out-of-fold draws at those settings by measurement, in numbers, ``(k, draw, value)``.
+    ended, jury
+        See `virtlab.simulation.kept.Kept`.
     first
         So many of the draws are by members of one split into folds: together they have seen
         nothing of a fold that they draw at.
@@ -44,6 +47,8 @@ class HeldOut:
     fold: Indices
     judged: Indices
     drawn: dict[str, Array]
+    ended: dict[str, Array]
+    jury: Jury
     first: int
     unseen: int = 1
 
@@ -100,6 +105,8 @@ def read_held_out(model: Model) -> HeldOut:
         fold=kept.fold,
         judged=kept.judged,
         drawn=draws_in_numbers(model.measurements, kept.drawn),
+        ended=draws_in_numbers(model.measurements, kept.ended),
+        jury=kept.jury,
         first=kept.first,
         unseen=kept.unseen,
     )
@@ -112,6 +119,6 @@ def draws_in_numbers(
     found = {}
     for measurement in measurements:
         values = drawn[measurement.name]
-        flat = values.reshape(-1, *measurement.shape)
-        found[measurement.name] = in_numbers(measurement, flat).reshape(*values.shape[:2], -1)
+        numbers = in_numbers(measurement, values.reshape(-1, *measurement.shape))
+        found[measurement.name] = numbers.reshape(*values.shape[:2], numbers.shape[1])
     return found

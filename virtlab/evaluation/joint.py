@@ -16,7 +16,8 @@ from virtlab.evaluation.collecting import parts_of, rows_at
 from virtlab.evaluation.estimates import Estimate, estimate_mean, estimate_means
 from virtlab.evaluation.matching import Array, Matched
 from virtlab.evaluation.scoring import LEVELS
-from virtlab.scores import distance, energy_scores, mean_of, repeats_enough, replicate_floor
+from virtlab.jury import ALONE, Jury
+from virtlab.scores import distance, mean_of, repeats_enough, replicate_floor
 
 
 @dataclass(frozen=True)
@@ -56,12 +57,15 @@ class CollectedJoint:
     scale: Array
     real: Array
     reference: Array
+    jury: Jury
     score: Array
-    rank: Array
+    ranks: Array
     rng: np.random.Generator
 
     @classmethod
-    def empty(cls, real: Mapping[str, Array], rng: np.random.Generator) -> CollectedJoint:
+    def empty(
+        cls, real: Mapping[str, Array], rng: np.random.Generator, jury: Jury = ALONE
+    ) -> CollectedJoint:
         """Nothing collected yet."""
         names = tuple(real)
         whole = np.concatenate([real[name] for name in names], axis=1)
@@ -79,8 +83,9 @@ class CollectedJoint:
             scale=scale,
             real=whole,
             reference=whole[(np.arange(len(whole)) + step) % len(whole)],
+            jury=jury,
             score=np.full(len(whole), np.nan),
-            rank=np.full(len(whole), np.nan),
+            ranks=np.full((len(jury.shares), len(whole)), np.nan),
             rng=rng,
         )
 
@@ -91,8 +96,9 @@ class CollectedJoint:
         rows = rows[~np.isnan(self.real[rows]).all(axis=1)]
         for part in parts_of(rows, whole[0].size):
             draws, real = whole[matched.setting[part] - here[0]].swapaxes(0, 1), self.real[part]
-            self.score[part] = energy_scores(draws, real)
-            self.rank[part] = self._ranks(draws, real, self.reference[part])
+            self.score[part] = self.jury.energy_scores(draws, real)
+            for view, voices in enumerate(self.jury.views(draws)):
+                self.ranks[view, part] = self._ranks(voices, real, self.reference[part])
 
     def _ranks(self, draws: Array, real: Array, reference: Array) -> Array:
         """Randomised rank of the real trial by nearness to the reference, ``(trial,)``."""
@@ -105,8 +111,10 @@ class CollectedJoint:
     def finish(self, matched: Matched) -> Joint:
         """Add intervals, ceiling and floor."""
         setting, weight, rng = matched.setting, matched.weight, self.rng
-        seen = ~np.isnan(self.rank)
-        inside = np.stack([np.where(seen, self.rank <= level, 0) for level in LEVELS], axis=1)
+        seen = ~np.isnan(self.ranks[0])
+        inside = np.stack(
+            [self.jury.shares @ np.where(seen, self.ranks <= level, 0) for level in LEVELS], axis=1
+        )
         step = rng.integers(1, max(len(self.real), 2), (50, len(self.real)))
         other = (np.arange(len(self.real)) + step) % len(self.real)
         marginal = _resampled(self.real, other)

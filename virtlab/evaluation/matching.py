@@ -140,7 +140,7 @@ def in_numbers(measurement: Measurement, values: NDArray[Any]) -> Array:
     two different categories are 1 apart in the root mean square.
     """
     if measurement.kind != "categorical":
-        return np.asarray(values, np.float64).reshape(len(values), -1)
+        return np.asarray(values, np.float64).reshape(len(values), measurement.size)
     levels = np.array(measurement.categories, dtype=object)
     texts = values.reshape(len(values)).astype(object)
     hot: Array = (texts[:, None] == levels).astype(np.float64) * math.sqrt(max(len(levels), 2) / 2)

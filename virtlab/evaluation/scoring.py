@@ -143,20 +143,29 @@ def _region(compared: Compared, here: NDArray[np.bool_], settings: int) -> Regio
         model=mean_of(compared.score[here], weight),
         marginal=mean_of(compared.marginal[here], weight),
         floor=_floor(compared, here),
-        coverage_90=math.nan if categorical else coverage(compared.rank[here], 0.9, weight),
+        coverage_90=math.nan if categorical else _covered(compared, here, 0.9),
     )
+
+
+def _covered(compared: Compared, here: NDArray[np.bool_], level: float) -> float:
+    """Share of some trials' values inside their central interval."""
+    found = [coverage(rank[here], level, compared.weight[here]) for rank in compared.ranks]
+    return float(np.clip(compared.shares @ found, 0, 1))
 
 
 def _calibration(
     compared: Compared, rng: np.random.Generator
 ) -> tuple[tuple[Estimate, ...], tuple[Estimate, ...]]:
     """Coverage at all levels, and the PIT histogram relative to a flat one."""
-    rank, seen, weight = compared.rank, ~np.isnan(compared.rank), compared.weight[:, None]
+    seen, weight = ~np.isnan(compared.ranks[0]), compared.weight[:, None]
     counts = (seen * weight).sum(axis=1)
-    off = np.where(seen, np.abs(rank - 0.5), np.inf)
-    inside = np.stack([(off <= level / 2).sum(axis=1) for level in LEVELS], axis=1)
-    place = np.where(seen, np.clip(rank * PIT_BINS, 0, PIT_BINS - 0.5), -1).astype(np.int64)
-    bins = np.stack([(place == i).sum(axis=1) for i in range(PIT_BINS)], axis=1) * PIT_BINS
+    inside, bins = np.zeros((len(seen), len(LEVELS))), np.zeros((len(seen), PIT_BINS))
+    for share, rank in zip(compared.shares, compared.ranks, strict=True):
+        off = np.where(seen, np.abs(rank - 0.5), np.inf)
+        inside += share * np.stack([(off <= level / 2).sum(axis=1) for level in LEVELS], axis=1)
+        place = np.where(seen, np.clip(rank * PIT_BINS, 0, PIT_BINS - 0.5), -1).astype(np.int64)
+        bins += share * np.stack([(place == i).sum(axis=1) for i in range(PIT_BINS)], axis=1)
+    bins *= PIT_BINS
     return (
         tuple(estimate_means(inside * weight, counts, compared.setting, rng)),
         tuple(estimate_means(bins * weight, counts, compared.setting, rng)),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import tensorflow as tf
@@ -14,11 +14,14 @@ from virtlab.gan.fit import Fit
 from virtlab.gan.folds import Folds
 from virtlab.gan.layers import Weights
 from virtlab.gan.stages import latents
+from virtlab.jury import Jury
+
+DRAWN_ROWS = 20_000  # at once
 
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Out-of-fold draws: those of one member after those of another, as many of each.
+    """Out-of-fold draws, as a `virtlab.jury.Jury` has them.
 
     Parameters
     ----------
@@ -28,25 +31,14 @@ class HeldOut:
         Scaled values, ``(draw, row, value)``.
     levels
         One-hot levels, ``(draw, row, level)``.
-    judges, enders
-        How many members each trial was held out for: those that it judges come first, then those
-        whose training it ended, where these are others.
-    members
-        Of the whole ensemble.
+    jury
+        Who drew.
     """
 
     rows: NDArray[np.int64]
     values: Floats
     levels: Floats
-    judges: int
-    enders: int
-    members: int
-
-    @property
-    def by_judges(self) -> HeldOut:
-        """Without the draws of members whose training the trials ended."""
-        count = len(self.values) * self.judges // (self.judges + self.enders)
-        return replace(self, values=self.values[:count], levels=self.levels[:count], enders=0)
+    jury: Jury
 
 
 class Sampler:
@@ -89,18 +81,24 @@ class Sampler:
         fixed = {name: w for name, w in weights.items() if not name.startswith("spread.")}
 
         @tf.function(autograph=False)
-        def one(
-            parameters: tf.Tensor, spread: Weights, seed: tf.Tensor, which: tf.Tensor
+        def some(
+            parameters: tf.Tensor, spread: Weights, seed: tf.Tensor, first: tf.Tensor, count: int
         ) -> tuple[tf.Tensor, tf.Tensor]:
-            noise = latents(fit.generator, tuple(parameters.shape[:2]), (seed, 2 * which))
-            return fit.generator.trial_part(fixed | dict(spread), parameters, *noise)
+            """So many draws from the `first` on, side by side as if they were rows."""
+            members, rows = parameters.shape[:2]
+            noise = latents(fit.generator, (members, count * rows), (seed, 2 * first))
+            many = tf.tile(parameters, (1, count, 1))
+            drawn = fit.generator.trial_part(fixed | dict(spread), many, *noise)
+            values, levels = (tf.reshape(x, (members, count, rows, x.shape[-1])) for x in drawn)
+            return values, levels
 
-        self._one = one
+        self._some = some
 
     def draw(self, weights: Mapping[str, Floats]) -> HeldOut:
         """Draws of the ensemble, with the noise that is in these weights."""
         spread = {n: tf.constant(w) for n, w in weights.items() if n.startswith("spread.")}
-        wide = sum(self._fit.generator.layout.levels)
+        layout = self._fit.generator.layout
+        coded = sum(layout.levels)
         values, levels, run = [], [], 0
         for folds, parameters, places in zip(
             self._folds, self._parameters, self._places, strict=True
@@ -109,17 +107,18 @@ class Sampler:
                 member, place = np.unravel_index(flat, folds.held.shape)
                 run += 1
                 seed = tf.constant(self._seed + run)
-                for i in range(self._draws):
-                    drawn, hot = self._one(parameters, spread, seed, tf.constant(i))
-                    values.append(drawn.numpy()[member, place])
-                    levels.append(hot.numpy()[member, place, :wide])
+                # Of signals and images a cache holds one draw at best.
+                most = 1 if layout.wide else max(1, DRAWN_ROWS // folds.held.shape[1])
+                for first in range(0, self._draws, most):
+                    count = min(most, self._draws - first)
+                    drawn, hot = self._some(parameters, spread, seed, tf.constant(first), count)
+                    values.append(drawn.numpy()[member, :, place].swapaxes(0, 1))
+                    levels.append(hot.numpy()[member, :, place, :coded].swapaxes(0, 1))
         return HeldOut(
             rows=self.rows,
-            values=np.stack(values),
-            levels=np.stack(levels),
-            judges=self._judges,
-            enders=run - self._judges,
-            members=self._fit.folds.members,
+            values=np.concatenate(values),
+            levels=np.concatenate(levels),
+            jury=Jury(self._judges, run - self._judges, self._fit.folds.members),
         )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from virtlab.errors import ModelFileError
+from virtlab.jury import ALONE, Jury
 from virtlab.modelfile import HELD_OUT
 from virtlab.scaling import Column
 from virtlab.simulation.model import Model
@@ -39,6 +40,10 @@ class Kept:
         The settings that have draws by members that never saw them, ``(k,)``.
     drawn
         Those draws by measurement, ``(k, draw, *own dims)``.
+    ended
+        Likewise by members whose training these trials ended, where these are others.
+    jury
+        Whose draws these are.
     first
         So many of the draws are by members of one split into folds: together they have seen
         nothing of a fold that they draw at.
@@ -53,6 +58,8 @@ class Kept:
     trials: dict[str, NDArray[Any]]
     judged: Indices
     drawn: dict[str, NDArray[Any]]
+    ended: dict[str, NDArray[Any]]
+    jury: Jury
     first: int
     unseen: int = 1
 
@@ -99,6 +106,9 @@ def _read(model: Model, arrays: Arrays) -> Kept:
         settings[parameter.name] = values
     setting, judged = arrays["setting"].astype(np.int64), arrays["judged"].astype(np.int64)
     chosen = {name: values[judged] for name, values in settings.items()}
+    jury = Jury(*arrays["drawn/jury"].tolist()) if "drawn/jury" in arrays else ALONE
+    drawn = scale_back(model.columns, arrays["drawn/values"], arrays["drawn/codes"], chosen)
+    own = arrays["drawn/values"].shape[1] * jury.judges // jury.size
     found = Kept(
         settings=settings,
         fold=arrays["fold"].astype(np.int64),
@@ -106,7 +116,9 @@ def _read(model: Model, arrays: Arrays) -> Kept:
         weight=arrays.get("weight", np.ones(len(setting))).astype(np.float64),
         trials={c.measurement.name: _real(i, c, arrays) for i, c in enumerate(model.columns)},
         judged=judged,
-        drawn=scale_back(model.columns, arrays["drawn/values"], arrays["drawn/codes"], chosen),
+        drawn={name: values[:, :own] for name, values in drawn.items()},
+        ended={name: values[:, own:] for name, values in drawn.items()},
+        jury=jury,
         first=int(arrays["drawn/first"].item()),
         unseen=max(1, int(arrays["unseen"].item())) if "unseen" in arrays else 1,
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,9 +14,9 @@ from virtlab.gan.blocks import Blocks
 from virtlab.gan.fit import Fit
 from virtlab.gan.monitor import HEALTHY
 from virtlab.gan.predict import HeldOut, held_out_draws
+from virtlab.jury import Jury
 from virtlab.scaling import Column
 from virtlab.training.calibration import max_rows, value_slices
-from virtlab.training.panel import Panel
 
 Array = NDArray[np.float64]
 
@@ -45,7 +44,7 @@ def assess(
 ) -> dict[str, dict[str, Any]]:
     """Score the ensemble, measurement by measurement, on settings that its members never saw.
 
-    The members that a setting was held out for speak for all, see `virtlab.training.panel`.
+    The members that a setting was held out for speak for all, see `virtlab.jury`.
 
     Parameters
     ----------
@@ -98,14 +97,15 @@ def assess(
             ]
         )
         found[column.measurement.name] = _score(
-            column, Panel.of(held, drawn), real, held.rows, baselines, blocks, rng
+            column, drawn, held.jury, real, held.rows, baselines, blocks, rng
         )
     return found
 
 
 def _score(
     column: Column,
-    panel: Panel,
+    drawn: Array,
+    jury: Jury,
     real: Array,
     rows: NDArray[np.int64],
     baselines: dict[str, NDArray[np.int64]],
@@ -114,14 +114,14 @@ def _score(
 ) -> dict[str, Any]:
     """One measurement's scores."""
     seen = ~np.isnan(real[rows]).all(axis=1)
-    rows, panel = rows[seen], replace(panel, draws=panel.draws[:, :, seen])
+    rows, drawn = rows[seen], drawn[:, seen]
     weights = np.ones(len(real)) if blocks.weight is None else blocks.weight
     weight, truth = weights[rows], real[rows]
 
     def mean(draws: Array) -> float:
         return scores.mean_of(scores.energy_scores(draws, truth), weight)
 
-    model = scores.mean_of(panel.energy_scores(truth), weight)
+    model = scores.mean_of(jury.energy_scores(drawn, truth), weight)
     found: dict[str, Any] = {"model": model, "trials": len(rows)}
     missing: NDArray[np.bool_] = np.asarray(np.isnan(real).all(axis=1))
     found |= {
@@ -133,8 +133,8 @@ def _score(
     floor = scores.replicate_floor(real, blocks.setting, weights) if enough else math.nan
     found["floor"] = None if math.isnan(floor) else floor
     categorical = column.measurement.kind == "categorical"
-    found["dispersion"] = None if categorical else panel.dispersion(truth, weight)
-    covered = panel.coverage(truth, LEVELS, rng, weight)
+    found["dispersion"] = None if categorical else jury.dispersion(drawn, truth, weight)
+    covered = jury.coverage(drawn, truth, LEVELS, rng, weight)
     for level, share in zip(LEVELS, covered, strict=True):
         found[f"coverage_{level:.0%}".rstrip("%")] = None if categorical else share
     return found

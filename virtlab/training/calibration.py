@@ -13,7 +13,6 @@ from virtlab.gan.blocks import Blocks
 from virtlab.gan.fit import Fit
 from virtlab.gan.predict import Sampler
 from virtlab.scaling import Column
-from virtlab.training.panel import Panel
 
 WIDTHS = np.geomspace(0.6, 4.8, 13)
 TAILS = (0.0, 0.1, 0.2, 0.3)
@@ -46,7 +45,7 @@ def calibrate(
 
     Members judge only trials at settings that they never saw (split conformal in spirit: Vovk
     et al. 2005; here it is the noise that is set, so that joint draws stay joint), and speak for
-    all of them together, who are wider than each; see `virtlab.training.panel`. Where the shape
+    all of them together, who are wider than each; see `virtlab.jury`. Where the shape
     is wrong, no noise makes all intervals true: so only what costs little of the energy score,
     which is proper, is chosen from. The correction is shrunk towards none where few settings
     support it. With less than full `effort` it rests on fewer draws and trials.
@@ -77,13 +76,13 @@ def calibrate(
             tried.append(Noise(width, tail))
             held = sampler.draw(_noised(fit, dict.fromkeys(slices, tried[-1])).weights)
             for name, here in slices.items():
-                panel = Panel.of(held, held.values[..., here])
-                covered = panel.coverage(real[:, here], LEVELS, rng, weight)
+                drawn, truth = held.values[..., here].astype(np.float64), real[:, here]
+                covered = held.jury.coverage(drawn, truth, LEVELS, rng, weight)
                 errors[name].append(np.subtract(covered, LEVELS))
-                lost[name].append(panel.energy_scores(real[:, here]))
+                lost[name].append(held.jury.energy_scores(drawn, truth))
         for name, here in slices.items():
-            elsewhere = Panel.of(held, held.values[:, rng.permutation(len(setting)), here])
-            unlearned = elsewhere.energy_scores(real[:, here])
+            elsewhere = held.values[:, rng.permutation(len(setting)), here].astype(np.float64)
+            unlearned = held.jury.energy_scores(elsewhere, real[:, here])
             too_much = _too_much(np.array(lost[name]), unlearned, setting, weight)
             found[name] = _truest(tried, np.array(errors[name]), too_much, CHANCE / settings)
         if all(loss <= CHANCE / settings for _, loss in found.values()):

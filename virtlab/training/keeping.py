@@ -8,6 +8,7 @@ settings, as many as `MOST_BYTES` hold.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import astuple
 from typing import Any
 
 import numpy as np
@@ -61,7 +62,8 @@ def keep_held_out(
         ``judged (k,)``, the settings that have some, ``drawn/values (k, draw, value)``, scaled, in
         half precision, which adds an error of at most a two-thousandth, ``drawn/codes (k, draw,
         code)``, and ``drawn/first (1,)``: so many of the draws are by members of one split into
-        folds. ``unseen (1,)``: so many folds, one after the other, a member did not learn from.
+        folds, and ``drawn/jury (3,)``: see `virtlab.jury.Jury`. ``unseen (1,)``: so many folds,
+        one after the other, a member did not learn from.
     """
     rng = np.random.default_rng(seed)
     judged, apart = _judged(held, blocks, rng), len(fit.folds.apart) > 0
@@ -79,6 +81,7 @@ def keep_held_out(
         "drawn/values": values,
         "drawn/codes": codes,
         "drawn/first": np.array([of_first], np.int32),
+        "drawn/jury": np.array(astuple(held.jury), np.int32),
         "unseen": np.array([fit.folds.unseen], np.int32),
     }
     if blocks.weight is not None:
@@ -162,8 +165,7 @@ def pool_draws(
     first
         How many of the draws are by members of the first split into folds.
     """
-    held = held.by_judges
-    setting, repeats = blocks.setting[held.rows], held.judges
+    setting, repeats = blocks.setting[held.rows], held.jury.size
     levels = _codes(held, blocks)
     rows = [np.flatnonzero(setting == each) for each in judged]
     room = int(MOST_BYTES / max(1, len(judged) * _bytes_per_draw(held)))
@@ -180,7 +182,7 @@ def pool_draws(
         return found.reshape(len(rows), repeats * count, width)
 
     values = np.clip(pooled(held.values), -HALF_MAX, HALF_MAX).astype(np.float16)
-    return values, pooled(levels).astype(np.int16), min(generators, repeats) * count
+    return values, pooled(levels).astype(np.int16), min(generators, held.jury.judges) * count
 
 
 def _codes(held: HeldOut, blocks: Blocks) -> NDArray[np.int16]:
