@@ -40,6 +40,10 @@ class Jury:
     enders: int = 0
     members: int = 1
 
+    def __post_init__(self) -> None:
+        if self.judges < 1 or self.enders < 0 or self.members < 1:
+            raise ValueError(f"no such jury: {self}")
+
     @property
     def size(self) -> int:
         """Members that drew."""

@@ -3,10 +3,15 @@ import pytest
 
 from virtlab.errors import ModelFileError
 from virtlab.evaluation import evaluate
+from virtlab.evaluation.scoring import LEVELS
 
 
 def scored(evaluation, name="light"):
-    return {s.measurement.name: s for s in evaluation.comparison.measurements}[name]
+    return scored_in(evaluation.comparison, name)
+
+
+def scored_in(comparison, name):
+    return {s.measurement.name: s for s in comparison.measurements}[name]
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +47,48 @@ def test_whole_trials_score_at_the_floor_and_are_covered_jointly(held_out):
     assert joint.score.value == pytest.approx(joint.floor, rel=0.05)
     assert joint.score.high < joint.marginal
     assert [found.value for found in joint.coverage][4] == pytest.approx(0.5, abs=0.12)
+
+
+def test_members_that_disagree_are_judged_as_the_ensemble_that_they_are(kept_model):
+    found = {}
+    for members in (1, 2, 10):
+        model = kept_model()
+        values = model.arrays["drawn/values"]  # of the first member, then of another
+        values[:, :60, 0] += 0.5
+        values[:, 60:, 0] -= 0.5
+        model.arrays["drawn/jury"] = np.array([2, 0, members])
+        found[members] = evaluate(model, baselines=()).comparison
+    light = {members: scored_in(comparison, "light") for members, comparison in found.items()}
+    # Alone each is off; together they are wider, and nearer to the middle.
+    assert light[1].model.value > 1.05 * light[2].model.value
+    assert light[2].model.value > 1.02 * light[10].model.value
+    covered = {members: s.coverage[LEVELS.index(0.5)].value for members, s in light.items()}
+    assert covered[1] < covered[2] < covered[10]
+    assert found[1].joint.score.value > found[10].joint.score.value
+    other = [scored_in(comparison, "clicks").model.value for comparison in found.values()]
+    np.testing.assert_allclose(other, other[0], rtol=0.01)
+
+
+def test_members_whose_training_the_trials_ended_say_only_how_far_members_are_apart(kept_model):
+    model = kept_model()
+    model.arrays["drawn/values"][:, 60:, 0] += 3.0
+    model.arrays["drawn/jury"] = np.array([1, 1, 2])
+    found = evaluate(model, baselines=()).comparison
+    light = scored_in(found, "light")
+    assert found.draws == 60
+    assert abs(light.mean.bias.value) < 0.3  # of the judges' draws alone
+    assert (
+        light.model.value
+        < scored_in(evaluate(kept_model(), baselines=()).comparison, "light").model.value
+    )
+
+
+@pytest.mark.parametrize("jury", [[0, 0, 1], [1, -1, 5], [7, 0, 10], [1, 0, 0]])
+def test_a_jury_that_cannot_be_is_refused(kept_model, jury):
+    model = kept_model()
+    model.arrays["drawn/jury"] = np.array(jury)
+    with pytest.raises(ModelFileError, match="does not fit the rest"):
+        evaluate(model)
 
 
 def test_a_shifted_model_loses_to_simpler_ones_and_is_told_so(held_out):

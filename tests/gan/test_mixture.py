@@ -12,7 +12,7 @@ from virtlab.gan.batches import Batch
 from virtlab.gan.blocks import Tie
 from virtlab.gan.draws import winner
 from virtlab.gan.heads import START_SD
-from virtlab.gan.mixture import Mixture, with_tails
+from virtlab.gan.mixture import FAR, Mixture, with_tails
 
 MEMBERS, ROWS = 2, 5
 SPREADS = ("spread.features", "spread.values")
@@ -308,7 +308,7 @@ def test_tails_make_rare_deviations_larger_and_none_absurd():
     np.testing.assert_allclose(found, -found[::-1])
     np.testing.assert_allclose(found[3:5], normal[3:5], rtol=2e-3)
     assert found[5] == pytest.approx(2 * np.exp(0.6), rel=1e-5)
-    assert found[6] == pytest.approx(5 * np.exp(0.15 * 2.5**2), rel=1e-5)
+    assert found[6] == pytest.approx(5 * np.exp(0.15 * FAR**2), rel=1e-5)
     np.testing.assert_array_equal(with_tails(normal, 0.0), normal)
 
 

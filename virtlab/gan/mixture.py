@@ -31,7 +31,7 @@ from virtlab.gan.process import predictions
 from virtlab.gan.triangles import accumulate, squared
 
 MIN_SIGMA = 1e-3  # of a scaled standard deviation: what keeps likelihood finite on exact data
-FAR = 2.5  # standard deviations
+FAR = 2.0  # standard deviations
 UNIT = 0.54  # softplus of this is 1: sigmas start there
 LOG_RATIO = float(np.log(2.5))
 

@@ -106,9 +106,12 @@ def _read(model: Model, arrays: Arrays) -> Kept:
         settings[parameter.name] = values
     setting, judged = arrays["setting"].astype(np.int64), arrays["judged"].astype(np.int64)
     chosen = {name: values[judged] for name, values in settings.items()}
-    jury = Jury(*arrays["drawn/jury"].tolist()) if "drawn/jury" in arrays else ALONE
+    jury = Jury(*map(int, arrays["drawn/jury"])) if "drawn/jury" in arrays else ALONE
     drawn = scale_back(model.columns, arrays["drawn/values"], arrays["drawn/codes"], chosen)
-    own = arrays["drawn/values"].shape[1] * jury.judges // jury.size
+    each, more = divmod(arrays["drawn/values"].shape[1], jury.size)
+    if more:
+        raise ValueError(f"draws are not by {jury.size} members alike")
+    own = each * jury.judges
     found = Kept(
         settings=settings,
         fold=arrays["fold"].astype(np.int64),

@@ -15,7 +15,7 @@ from virtlab.gan.predict import Sampler
 from virtlab.scaling import Column
 
 WIDTHS = np.geomspace(0.6, 4.8, 13)
-TAILS = (0.0, 0.1, 0.2, 0.3)
+TAILS = (0.0, 0.2, 0.4, 0.6)
 LEVELS = (0.5, 0.9)
 DRAWS, WIDE_DRAWS = 60, 30  # per trial; a signal or an image has many values that count
 FEWEST_DRAWS = 20
