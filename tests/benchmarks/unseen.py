@@ -5,9 +5,9 @@
 
 A real lab set is cut to some settings, drawn at random; `train` learns from their trials, and 400
 other settings are held against what it draws there: CRPS in standard deviations, and the share of
-trials inside the central 50 and 90 % intervals, each beside what `train` said of itself (`told`,
-of single members). Public test splits are not touched: sets that have some (``/splits/0``) give
-their training rows only. Needs ``../shared/data`` beside the project. Adds each result to
+trials inside the central 50 and 90 % intervals, each beside what `train` said of itself (`told`).
+Public test splits are not touched: sets that have some (``/splits/0``) give their training rows
+only. Needs ``../shared/data`` beside the project. Adds each result to
 OUT.json as it comes, and skips what is there.
 """
 
