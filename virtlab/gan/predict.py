@@ -16,7 +16,7 @@ from virtlab.gan.layers import Weights
 from virtlab.gan.stages import latents
 from virtlab.jury import Jury
 
-DRAWN_ROWS = 20_000  # at once
+MOST_NUMBERS = 2e7  # of the setting's part, held for the trials that are drawn at once
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ class Sampler:
                 run += 1
                 seed = tf.constant(self._seed + run)
                 # Of signals and images a cache holds one draw at best.
-                most = 1 if layout.wide else max(1, DRAWN_ROWS // folds.held.shape[1])
+                most = 1 if layout.wide else max(1, int(MOST_NUMBERS / np.prod(parameters.shape)))
                 for first in range(0, self._draws, most):
                     count = min(most, self._draws - first)
                     drawn, hot = self._some(parameters, spread, seed, tf.constant(first), count)

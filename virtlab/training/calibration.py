@@ -18,7 +18,7 @@ WIDTHS = np.geomspace(0.6, 4.8, 13)
 TAILS = (0.0, 0.2, 0.4, 0.6)
 LEVELS = (0.5, 0.9)
 DRAWS, WIDE_DRAWS = (60, 400), 30  # per trial; a signal or an image has many values that count
-DRAWN = 60_000  # of all trials: few of them are drawn more often
+DRAWN = 60_000  # values of all trials: few of them are drawn more often
 FEWEST_DRAWS = 20
 MOST_VALUES = 2e7  # of draws x rows x values, held in memory
 # Few settings say little of coverage: with this many, half of what they ask for is done.
@@ -62,7 +62,7 @@ def calibrate(
     slices, wide = value_slices(columns), blocks.layout.wide
     # What a head draws takes time; its noise was fitted to far more values.
     widths, tails = (WIDTHS[1:6], TAILS[:1]) if wide else (WIDTHS, TAILS)
-    most = WIDE_DRAWS if wide else int(np.clip(DRAWN // len(blocks), *DRAWS))
+    most = WIDE_DRAWS if wide else int(np.clip(DRAWN // blocks.values.size, *DRAWS))
     draws, rows = max(FEWEST_DRAWS, round(effort * most)), max_rows(blocks, most, effort)
     sampler = Sampler(fit, blocks, draws=draws, max_rows=rows, seed=seed)
     setting, rng = blocks.setting[sampler.rows], np.random.default_rng(seed)
