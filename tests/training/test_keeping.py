@@ -78,8 +78,10 @@ def test_where_a_fold_ends_training_members_miss_their_own_and_know_the_one_half
     kept = keep_held_out(held, fit, blocks, columns, [Parameter("x")], values, generators=1, seed=0)
     assert kept["unseen"].tolist() == [judging + 1]
     assert kept["fold"].max() + 1 == labels
-    # The first of the draws are by the member of a setting's own number.
-    assert kept["drawn/first"].item() * judging == kept["drawn/values"].shape[1]
+    # The first of the draws are by the member of a setting's own number, the last by the one whose
+    # training it ended.
+    assert kept["drawn/first"].item() * (judging + 1) == kept["drawn/values"].shape[1]
+    assert kept["drawn/jury"].tolist() == [judging, 1, 12]
     for fold in range(labels):
         own = np.flatnonzero(kept["fold"] == fold)
         known_by = [set(blocks.setting[rows]) for rows in split.train]
