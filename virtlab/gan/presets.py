@@ -74,7 +74,7 @@ def sizes_for(blocks: Blocks, preset: str, members: int | None) -> Sizes:
         likelihood_steps=0 if textbook else _steps(blocks.layout, 2e5, 500, 3000, plain=8000),
         game_steps=4000 if textbook else _steps(blocks.layout, 5e4, 100, 1500, plain=1500),
         every=50 if wide else 25 if n < 300 else 100,
-        patience=5 if wide else 40 if n < 300 else 20,
+        patience=10 if wide else 40 if n < 300 else 20,
         decay=float(np.clip(50 / n, 1e-3, 1.0)),
         judging=2 if folds > 2 * FOLDS and stop else 1,
         stop=stop,
