@@ -21,7 +21,8 @@ class Jury:
     A trial is held out for few members, and each of them is worse and narrower than all together.
     What members are worth together follows their number M as 1 / M: the energy score exactly, of
     which two draws are of different members in (M - 1) / M of the pairs; squared errors and
-    variances likewise; coverage nearly. So that of all is found from one and from a few.
+    variances likewise; coverage nearly, where members are not far apart. So that of all is found
+    from one and from a few.
 
     Draws are ``(draw, trial, value)``: those of one member after those of another, as many of each.
 

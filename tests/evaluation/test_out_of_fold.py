@@ -54,8 +54,8 @@ def test_members_that_disagree_are_judged_as_the_ensemble_that_they_are(kept_mod
     for members in (1, 2, 10):
         model = kept_model()
         values = model.arrays["drawn/values"]  # of the first member, then of another
-        values[:, :60, 0] += 0.5
-        values[:, 60:, 0] -= 0.5
+        values[:, :60, 0] += 0.2
+        values[:, 60:, 0] -= 0.2
         model.arrays["drawn/jury"] = np.array([2, 0, members])
         found[members] = evaluate(model, baselines=()).comparison
     light = {members: scored_in(comparison, "light") for members, comparison in found.items()}
@@ -67,6 +67,21 @@ def test_members_that_disagree_are_judged_as_the_ensemble_that_they_are(kept_mod
     assert found[1].joint.score.value > found[10].joint.score.value
     other = [scored_in(comparison, "clicks").model.value for comparison in found.values()]
     np.testing.assert_allclose(other, other[0], rtol=0.01)
+
+
+def test_shares_told_of_all_members_are_shares(kept_model):
+    model = kept_model()
+    values = model.arrays["drawn/values"]  # of two members that are far off on either side
+    values[:, :60] += 4.0
+    values[:, 60:] -= 4.0
+    model.arrays["drawn/jury"] = np.array([2, 0, 10])
+    comparison = evaluate(model, baselines=()).comparison
+    light = scored_in(comparison, "light")
+    found = [*light.coverage, *comparison.joint.coverage]
+    assert max(each.value for each in found) == 1
+    for each in found:
+        assert 0 <= each.low <= each.value <= each.high <= 1
+    assert min(each.low for each in light.pit) >= 0
 
 
 def test_members_whose_training_the_trials_ended_say_only_how_far_members_are_apart(kept_model):

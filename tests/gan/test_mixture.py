@@ -10,9 +10,9 @@ from scipy.stats import multivariate_normal, norm
 
 from virtlab.gan.batches import Batch
 from virtlab.gan.blocks import Tie
-from virtlab.gan.draws import winner
+from virtlab.gan.draws import FAR, winner, with_tails
 from virtlab.gan.heads import START_SD
-from virtlab.gan.mixture import FAR, Mixture, with_tails
+from virtlab.gan.mixture import Mixture
 
 MEMBERS, ROWS = 2, 5
 SPREADS = ("spread.features", "spread.values")

@@ -47,7 +47,7 @@ class Known:
         return conditions
 
     def trial_part(self, weights, parameters, uniform, normal, **_):
-        from virtlab.gan.mixture import with_tails
+        from virtlab.gan.draws import with_tails
 
         noise = with_tails(normal, weights["spread.tails"]) * weights["spread.features"]
         return parameters * self.slope + self.offset + self.noise * noise, uniform

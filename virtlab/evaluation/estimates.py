@@ -23,6 +23,10 @@ class Estimate:
     low: float
     high: float
 
+    def within(self, least: float, most: float) -> Estimate:
+        """The same, moved to what can be."""
+        return Estimate(*np.clip((self.value, self.low, self.high), least, most).tolist())
+
 
 def estimate_means(
     sums: Array, counts: Array, setting: NDArray[np.int64], rng: np.random.Generator

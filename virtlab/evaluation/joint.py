@@ -129,7 +129,10 @@ class CollectedJoint:
                 if repeats_enough(setting[full])
                 else float("nan")
             ),
-            coverage=tuple(estimate_means(inside * weight[:, None], seen * weight, setting, rng)),
+            coverage=tuple(
+                each.within(0, 1)
+                for each in estimate_means(inside * weight[:, None], seen * weight, setting, rng)
+            ),
         )
 
 

@@ -166,9 +166,12 @@ def _calibration(
         place = np.where(seen, np.clip(rank * PIT_BINS, 0, PIT_BINS - 0.5), -1).astype(np.int64)
         bins += share * np.stack([(place == i).sum(axis=1) for i in range(PIT_BINS)], axis=1)
     bins *= PIT_BINS
+    # What is told of all members by a few may come out below 0 or above all.
+    covered = estimate_means(inside * weight, counts, compared.setting, rng)
+    filled = estimate_means(bins * weight, counts, compared.setting, rng)
     return (
-        tuple(estimate_means(inside * weight, counts, compared.setting, rng)),
-        tuple(estimate_means(bins * weight, counts, compared.setting, rng)),
+        tuple(each.within(0, 1) for each in covered),
+        tuple(each.within(0, PIT_BINS) for each in filled),
     )
 
 

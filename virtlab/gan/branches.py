@@ -15,8 +15,9 @@ from dataclasses import dataclass
 import tensorflow as tf
 
 from virtlab.gan.blocks import Floats
+from virtlab.gan.draws import with_tails
 from virtlab.gan.layers import Weights
-from virtlab.gan.mixture import Mixture, with_tails
+from virtlab.gan.mixture import Mixture
 from virtlab.gan.triangles import multiplied_out, times
 
 

@@ -1,10 +1,23 @@
-"""Discrete draws that gradients can pass: components, levels, and the atoms they stand for."""
+"""What a draw is made of: noise, and discrete draws that gradients can pass.
+
+The latter are components, levels, and the atoms that these stand for.
+"""
 
 from __future__ import annotations
 
 import tensorflow as tf
 
 from virtlab.gan.blocks import Layout
+
+FAR = 2.0  # standard deviations
+
+
+def with_tails(normal: tf.Tensor, tails: tf.Tensor) -> tf.Tensor:
+    """Gaussian noise with heavier tails: ``z exp(h z^2 / 2)`` (Tukey 1977), `tails` being h.
+
+    From `FAR` on only in proportion to z: rare draws are no absurd ones.
+    """
+    return normal * tf.exp(0.5 * tails * tf.minimum(tf.square(normal), FAR**2))
 
 
 def draw_levels(logits: tf.Tensor, gumbel: tf.Tensor, layout: Layout, *, slope: bool) -> tf.Tensor:

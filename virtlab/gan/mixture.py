@@ -24,14 +24,13 @@ import tensorflow as tf
 from virtlab.gan.batches import Batch
 from virtlab.gan.bins import encoded
 from virtlab.gan.blocks import Floats, Layout
-from virtlab.gan.draws import apply_levels, draw_levels, to_gumbel, winner
+from virtlab.gan.draws import apply_levels, draw_levels, to_gumbel, winner, with_tails
 from virtlab.gan.heads import CONTEXT, HALF_LOG_2PI, Head
 from virtlab.gan.layers import Weights, dense, init_dense, leaky, swish
 from virtlab.gan.process import predictions
 from virtlab.gan.triangles import accumulate, squared
 
 MIN_SIGMA = 1e-3  # of a scaled standard deviation: what keeps likelihood finite on exact data
-FAR = 2.0  # standard deviations
 UNIT = 0.54  # softplus of this is 1: sigmas start there
 LOG_RATIO = float(np.log(2.5))
 
@@ -387,14 +386,6 @@ class Mixture:
         if np.array_equal(order, np.arange(len(order))):
             return values
         return tf.gather(values, order, axis=-1)
-
-
-def with_tails(normal: tf.Tensor, tails: tf.Tensor) -> tf.Tensor:
-    """Gaussian noise with heavier tails: ``z exp(h z^2 / 2)`` (Tukey 1977), `tails` being h.
-
-    From `FAR` on only in proportion to z: rare draws are no absurd ones.
-    """
-    return normal * tf.exp(0.5 * tails * tf.minimum(tf.square(normal), FAR**2))
 
 
 def _widths(raw: tf.Tensor) -> tf.Tensor:

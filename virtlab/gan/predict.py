@@ -13,7 +13,7 @@ from virtlab.gan.blocks import Blocks, Floats
 from virtlab.gan.fit import Fit
 from virtlab.gan.folds import Folds
 from virtlab.gan.layers import Weights
-from virtlab.gan.stages import latents
+from virtlab.gan.stages import side_by_side
 from virtlab.jury import Jury
 
 MOST_NUMBERS = 2e7  # of the setting's part, held for the trials that are drawn at once
@@ -53,7 +53,8 @@ class Sampler:
     blocks
         The trials that it was fitted on.
     draws
-        Draws per trial by the members that it judges; rounded up to a multiple of them.
+        Draws per trial by its judges, rounded up to a multiple of them; others draw as often as
+        one of these.
     max_rows
         At most this many trials, chosen at random.
     seed
@@ -84,11 +85,9 @@ class Sampler:
         def some(
             parameters: tf.Tensor, spread: Weights, seed: tf.Tensor, first: tf.Tensor, count: int
         ) -> tuple[tf.Tensor, tf.Tensor]:
-            """So many draws from the `first` on, side by side as if they were rows."""
+            noised = fixed | dict(spread)
+            drawn = side_by_side(fit.generator, noised, parameters, seed, first, count)
             members, rows = parameters.shape[:2]
-            noise = latents(fit.generator, (members, count * rows), (seed, 2 * first))
-            many = tf.tile(parameters, (1, count, 1))
-            drawn = fit.generator.trial_part(fixed | dict(spread), many, *noise)
             values, levels = (tf.reshape(x, (members, count, rows, x.shape[-1])) for x in drawn)
             return values, levels
 

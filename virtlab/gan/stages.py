@@ -12,6 +12,7 @@ from virtlab.gan.adam import Tensors, Variables, adam_step
 from virtlab.gan.batches import Batch, Random, TrainingSet, dequantising_noise, for_all
 from virtlab.gan.folds import Folds
 from virtlab.gan.generators import Generator
+from virtlab.gan.layers import Weights
 from virtlab.gan.mixture import Mixture
 
 SEEDS_APART = 101  # more than there are draws per trial
@@ -140,6 +141,26 @@ def latents(
     uniform = random(lambda s: tf.random.stateless_uniform(s, seed), (*shape, generator.uniforms))
     normal = random(lambda s: tf.random.stateless_normal(s, other), (*shape, generator.normals))
     return uniform, normal
+
+
+def side_by_side(
+    generator: Generator,
+    weights: Weights,
+    parameters: tf.Tensor,
+    seed: int | tf.Tensor,
+    first: tf.Tensor,
+    count: int,
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """So many draws from the `first` on at each row of `setting_part`, as if they were rows.
+
+    Returns
+    -------
+    values, levels
+        As `trial_part`, ``(member, count * row, …)``: all rows of one draw, then of the next.
+    """
+    members, rows = parameters.shape[:2]
+    noise = latents(generator, (members, count * rows), (seed, 2 * first))
+    return generator.trial_part(weights, tf.tile(parameters, (1, count, 1)), *noise)
 
 
 def average(ema: Variables, weights: Variables, step: tf.Tensor, decay: float) -> None:

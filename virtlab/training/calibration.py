@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from virtlab.gan.blocks import Blocks
 from virtlab.gan.fit import Fit
 from virtlab.gan.predict import Sampler
+from virtlab.jury import Jury
 from virtlab.scaling import Column
 
 WIDTHS = np.geomspace(0.6, 4.8, 13)
@@ -46,10 +47,10 @@ def calibrate(
 
     Members judge only trials at settings that they never saw (split conformal in spirit: Vovk
     et al. 2005; here it is the noise that is set, so that joint draws stay joint), and speak for
-    all of them together, who are wider than each; see `virtlab.jury`. Where the shape
-    is wrong, no noise makes all intervals true: so only what costs little of the energy score,
-    which is proper, is chosen from. The correction is shrunk towards none where few settings
-    support it. With less than full `effort` it rests on fewer draws and trials.
+    all of them together, who are wider than each; see `virtlab.jury`. Where the shape is wrong,
+    no noise makes all intervals true: so only what costs little of the energy score, which is
+    proper, is chosen from. The correction is shrunk towards none where few settings support it.
+    With less than full `effort` it rests on fewer draws and trials.
 
     Returns
     -------
@@ -68,30 +69,54 @@ def calibrate(
     setting, rng = blocks.setting[sampler.rows], np.random.default_rng(seed)
     real = np.where(blocks.observed > 0, blocks.values, np.nan)[sampler.rows].astype(np.float64)
     weight = None if blocks.weight is None else blocks.weight[sampler.rows]
+    evidence = {
+        name: _Evidence(real[:, here], setting, weight, rng) for name, here in slices.items()
+    }
     settings = len(np.unique(setting))
-    tried: list[Noise] = []
-    errors: dict[str, list[NDArray[np.float64]]] = {name: [] for name in slices}
-    lost: dict[str, list[NDArray[np.float64]]] = {name: [] for name in slices}
     found: dict[str, tuple[Noise, float]] = {}
     for tail in tails:
         for width in map(float, widths):
-            tried.append(Noise(width, tail))
-            held = sampler.draw(_noised(fit, dict.fromkeys(slices, tried[-1])).weights)
+            noise = Noise(width, tail)
+            held = sampler.draw(_noised(fit, dict.fromkeys(slices, noise)).weights)
             for name, here in slices.items():
-                drawn, truth = held.values[..., here].astype(np.float64), real[:, here]
-                covered = held.jury.coverage(drawn, truth, LEVELS, rng, weight)
-                errors[name].append(np.subtract(covered, LEVELS))
-                lost[name].append(held.jury.energy_scores(drawn, truth))
-        for name, here in slices.items():
-            elsewhere = held.values[:, rng.permutation(len(setting)), here].astype(np.float64)
-            unlearned = held.jury.energy_scores(elsewhere, real[:, here])
-            too_much = _too_much(np.array(lost[name]), unlearned, setting, weight)
-            found[name] = _truest(tried, np.array(errors[name]), too_much, CHANCE / settings)
+                evidence[name].add(noise, held.values[..., here].astype(np.float64), held.jury)
+        found = {name: each.truest(CHANCE / settings) for name, each in evidence.items()}
         if all(loss <= CHANCE / settings for _, loss in found.values()):
             break  # heavier tails could do no better
     trust = settings / (settings + HALF_TRUST)
     chosen = {name: Noise(n.width**trust, n.tail * trust) for name, (n, _) in found.items()}
     return _noised(fit, chosen), chosen
+
+
+@dataclass
+class _Evidence:
+    """What each noise that was tried made of a measurement, ``(trial, value)``."""
+
+    real: NDArray[np.float64]
+    setting: NDArray[np.intp]
+    weight: NDArray[np.float64] | None
+    rng: np.random.Generator
+    tried: list[Noise] = field(default_factory=list)
+    errors: list[NDArray[np.float64]] = field(default_factory=list)
+    lost: list[NDArray[np.float64]] = field(default_factory=list)
+    last: tuple[Jury, NDArray[np.float64]] | None = None
+
+    def add(self, noise: Noise, drawn: NDArray[np.float64], jury: Jury) -> None:
+        """Take in a jury's draws with some noise, ``(draw, trial, value)``."""
+        covered = jury.coverage(drawn, self.real, LEVELS, self.rng, self.weight)
+        self.tried.append(noise)
+        self.errors.append(np.subtract(covered, LEVELS))
+        self.lost.append(jury.energy_scores(drawn, self.real))
+        self.last = jury, drawn
+
+    def truest(self, chance: float) -> tuple[Noise, float]:
+        """The best of what was tried; see `_truest`."""
+        assert self.last is not None
+        jury, drawn = self.last
+        elsewhere = drawn[:, self.rng.permutation(len(self.setting))]
+        unlearned = jury.energy_scores(elsewhere, self.real)
+        too_much = _too_much(np.array(self.lost), unlearned, self.setting, self.weight)
+        return _truest(self.tried, np.array(self.errors), too_much, chance)
 
 
 def _too_much(
