@@ -75,7 +75,7 @@ def test_long_gradients_are_shortened_member_by_member():
         beta1=0.0,
         clip=5.0,
     )
-    np.testing.assert_allclose(moments["adam1.a"], [[3, 4], [3, 4]], rtol=1e-5)
+    np.testing.assert_allclose(moments["adam1"], [[3, 4], [3, 4]], rtol=1e-5)
 
 
 def test_decay_shrinks_matrices_and_leaves_offsets():
@@ -83,3 +83,20 @@ def test_decay_shrinks_matrices_and_leaves_offsets():
     found = take_steps(start, [np.zeros((1, 2)), np.zeros((1, 2))], decay=0.5)
     np.testing.assert_allclose(found["x.w"], 0.95, rtol=1e-6)
     np.testing.assert_array_equal(found["x.b"], 1)
+
+
+def test_weights_without_a_gradient_stay_as_they_are():
+    start = {"a.w": np.ones((2, 2, 1)), "b.w": np.ones((2, 3)), "c.b": np.ones((2, 1, 1))}
+    weights = {name: tf.Variable(value, dtype=tf.float32) for name, value in start.items()}
+    gradients = [tf.ones((2, 2, 1)), None, tf.ones((2, 1, 1))]
+    adam_step(
+        weights,
+        gradients,
+        slots(weights),
+        step=tf.constant(0),
+        rate=tf.constant([0.1, 0.2]),
+        decay=0.5,
+    )
+    np.testing.assert_array_equal(weights["b.w"], 1)
+    np.testing.assert_allclose(np.ravel(weights["a.w"]), [0.85, 0.85, 0.7, 0.7], rtol=1e-5)
+    np.testing.assert_allclose(np.ravel(weights["c.b"]), [0.9, 0.8], rtol=1e-5)

@@ -78,7 +78,8 @@ def test_two_devices_give_what_one_gives(fits, case):
     np.testing.assert_allclose(two["scores"], one["scores"], rtol=1e-3)
     assert one["sums"].keys() == two["sums"].keys()
     for name, sums in one["sums"].items():
-        np.testing.assert_allclose(two["sums"][name], sums, rtol=1e-3, err_msg=name)
+        # Where nothing pulls, as at a critic's last bias, steps follow rounding.
+        np.testing.assert_allclose(two["sums"][name], sums, rtol=1e-3, atol=1e-4, err_msg=name)
 
 
 def test_members_are_shared_out_in_order_and_evenly(coded_blocks):

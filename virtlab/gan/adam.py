@@ -4,24 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import tensorflow as tf
 
 Variables = Mapping[str, tf.Variable]
 Tensors = Mapping[str, tf.Tensor]
 
+FIXED = ("spread", "process", "prior", "edges")
+
+
+def trained_by(weights: Variables) -> dict[str, tf.Variable]:
+    """The weights that training changes: not the spread, nor processes, nor edges of bins."""
+    return {name: weight for name, weight in weights.items() if not name.startswith(FIXED)}
+
 
 def slots(weights: Variables) -> dict[str, tf.Variable]:
-    """First and second moments of every weight, at zero."""
-    return {
-        f"{moment}.{name}": tf.Variable(tf.zeros_like(weight), name=f"{moment}.{name}")
-        for name, weight in weights.items()
-        for moment in ("adam1", "adam2")
-    }
+    """First and second moments of all weights, side by side, ``(member, weight)``; at zero."""
+    zeros = tf.zeros_like(_side_by_side(list(weights.values())))
+    return {moment: tf.Variable(zeros, name=moment) for moment in ("adam1", "adam2")}
 
 
 def adam_step(
     weights: Variables,
-    gradients: Sequence[tf.Tensor],
+    gradients: Sequence[tf.Tensor | None],
     moments: Variables,
     *,
     step: tf.Tensor,
@@ -35,23 +40,42 @@ def adam_step(
     """Update the weights in place (Kingma & Ba 2015; decoupled decay, Loshchilov & Hutter 2019).
 
     `step` counts from 0; `rate` is one for all or ``(member,)``. A member whose gradient is
-    longer than `clip` is shortened to it; one whose gradient is not finite keeps its weights.
+    longer than `clip` is shortened to it; one whose gradient is not finite keeps its weights, as
+    do weights without a gradient (None).
     """
-    squares = [tf.reduce_sum(tf.square(g), axis=list(range(1, len(g.shape)))) for g in gradients]
-    length = tf.sqrt(tf.add_n(squares))
+    # All weights in one row: a dozen operations, where each by itself would have thirty.
+    given = zip(weights.values(), gradients, strict=True)
+    raw = _side_by_side([tf.zeros_like(w) if g is None else g for w, g in given])
+    length = tf.norm(raw, axis=1, keepdims=True)
     usable = tf.math.is_finite(length)
-    shorten = tf.where(usable, tf.minimum(1.0, clip / (length + 1e-12)), 0.0)
+    gradient = tf.where(usable, raw * tf.minimum(1.0, clip / (length + 1e-12)), 0.0)
+    rate = tf.reshape(rate, (-1, 1))
     t = tf.cast(step + 1, tf.float32)
     unbias = rate * tf.sqrt(1 - beta2**t) / (1 - beta1**t)
-    for (name, weight), raw in zip(weights.items(), gradients, strict=True):
-        by_member = (-1,) + (1,) * (len(raw.shape) - 1)
-        gate = tf.reshape(usable, by_member)
-        gradient = tf.where(gate, raw * tf.reshape(shorten, by_member), 0.0)
-        first, second = moments[f"adam1.{name}"], moments[f"adam2.{name}"]
-        first.assign(beta1 * first + (1 - beta1) * gradient)
-        second.assign(beta2 * second + (1 - beta2) * tf.square(gradient))
-        change = tf.reshape(unbias, by_member) * first / (tf.sqrt(second) + 1e-8)
-        if name.endswith(".w"):
-            far = weight if toward is None else weight - toward[name]
-            change += tf.reshape(rate, by_member) * decay * far
-        weight.assign_sub(tf.where(gate, change, 0.0))
+    first, second = moments["adam1"], moments["adam2"]
+    first.assign(beta1 * first + (1 - beta1) * gradient)
+    second.assign(beta2 * second + (1 - beta2) * tf.square(gradient))
+    change = unbias * first / (tf.sqrt(second) + 1e-8)
+    if decay:
+        far = [w if toward is None else w - toward[name] for name, w in weights.items()]
+        change += rate * decay * _decays(weights, gradients) * _side_by_side(far)
+    change = tf.where(usable, change, 0.0)
+    sizes = [int(np.prod(weight.shape[1:])) for weight in weights.values()]
+    for weight, own in zip(weights.values(), tf.split(change, sizes, axis=1), strict=True):
+        weight.assign_sub(tf.reshape(own, weight.shape))
+
+
+def _side_by_side(arrays: Sequence[tf.Tensor]) -> tf.Tensor:
+    return tf.concat([tf.reshape(array, (array.shape[0], -1)) for array in arrays], axis=1)
+
+
+def _decays(weights: Variables, gradients: Sequence[tf.Tensor | None]) -> tf.Tensor:
+    """1 for entries of matrices that are trained, else 0, ``(1, weight)``."""
+    given = zip(weights.items(), gradients, strict=True)
+    return tf.concat(
+        [
+            tf.fill((1, int(np.prod(w.shape[1:]))), float(name.endswith(".w") and g is not None))
+            for (name, w), g in given
+        ],
+        axis=1,
+    )

@@ -71,9 +71,10 @@ class Critic:
         conditions
             Shape ``(member, row, feature)``.
         joint
-            Values and levels in the units of the joint distance, ``(member, row, value)``.
+            Values and levels in the units of the joint distance, ``(member, row, value)``: one
+            trial for each condition, or several, those of one time after those of another.
         """
-        seen = [conditions]
+        seen = [tf.tile(conditions, (1, joint.shape[1] // conditions.shape[1], 1))]
         if self._plain:
             seen.append(tf.gather(joint, self._plain, axis=-1))
         for part, kind in self.encoded:

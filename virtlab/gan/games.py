@@ -12,7 +12,7 @@ from typing import Literal
 import tensorflow as tf
 
 from virtlab.gan import losses
-from virtlab.gan.adam import Tensors, Variables, adam_step
+from virtlab.gan.adam import Tensors, Variables, adam_step, trained_by
 from virtlab.gan.batches import Batch
 from virtlab.gan.critic import Critic
 from virtlab.gan.generators import Generator
@@ -25,9 +25,8 @@ from virtlab.gan.stages import (
     Rates,
     Signs,
     average,
-    latents,
+    joint_draws,
     many_steps,
-    trained_by,
 )
 
 Loss = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
@@ -255,7 +254,7 @@ class _Play:
         real, drawn = table.to_critics(real), table.to_critics(drawn)
         with tf.GradientTape() as tape:
             score = self._scores(batch)
-            loss = game.critic_loss(score(real), score(drawn))
+            loss = game.critic_loss(*_halves(score(tf.concat([real, drawn], axis=1))))
             if game.penalty is not None:
                 seed = (self.batches.seed + SEEDS_APART * other, step * 8 + 7)
                 mix = self.batches.random(
@@ -278,18 +277,19 @@ class _Play:
         trained, real = trained_by(players.weights), self._real(batch)
         with tf.GradientTape() as tape:
             parameters = self.generator.setting_part(players.weights, batch.conditions)
-            draws = [self._fake(parameters, step, batch, 1 + i) for i in range(game.draws)]
+            draws = self._fakes(parameters, step, batch, 1, game.draws)
             loss = tf.zeros(self.batches.folds.members)
             if game.adversarial:
                 score, table = self._scores(batch), self.table
-                scores = (table.to_generators(score(table.to_critics(x))) for x in (real, draws[0]))
+                both = tf.concat([table.to_critics(real), table.to_critics(draws[0])], axis=1)
+                scores = (table.to_generators(half) for half in _halves(score(both)))
                 # Mean over rows and critics alike (GMAN, Durugkar et al. 2017).
                 loss += game.adversarial * game.generator_loss(*scores)
             if game.energy:
-                spread = losses.energy_score(tf.stack(draws), real, batch.joint_seen)
+                spread = losses.energy_score(draws, real, batch.joint_seen)
                 loss += game.energy * tf.reduce_mean(spread, axis=-1)
             total = tf.reduce_sum(loss)
-        gradients = tape.gradient(total, list(trained.values()), unconnected_gradients="zero")
+        gradients = tape.gradient(total, list(trained.values()))
         rate = self.rates.at(step)
         adam_step(
             trained,
@@ -314,16 +314,27 @@ class _Play:
         return self.batches.data.joint(batch.values, batch.levels) * batch.joint_seen
 
     def _drawn(self, step: tf.Tensor, batch: Batch, which: int) -> tf.Tensor:
-        """Fake trials for the critics."""
+        """One fake trial per row, for the critics."""
         parameters = self.generator.setting_part(self.players.weights, batch.conditions)
-        return self._fake(parameters, step, batch, which)
+        return self._fakes(parameters, step, batch, which, 1)[0]
 
-    def _fake(self, parameters: tf.Tensor, step: tf.Tensor, batch: Batch, which: int) -> tf.Tensor:
-        """One draw per row, in the units of the joint distance."""
-        shape = (self.batches.folds.members, self.batches.size)
-        seed = (self.batches.seed + 1 + which, step * 8 + 2)
-        noise = latents(self.generator, shape, seed, self.batches.random)
-        values, levels = self.generator.trial_part(
-            self.players.weights, parameters, *noise, slope=True
+    def _fakes(
+        self, parameters: tf.Tensor, step: tf.Tensor, batch: Batch, which: int, count: int
+    ) -> tf.Tensor:
+        """So many draws per row in the units of the joint distance, ``(draw, member, row, …)``."""
+        drawn = joint_draws(
+            self.generator,
+            self.batches.data,
+            self.players.weights,
+            parameters,
+            (self.batches.seed + 1 + which, step * 8 + 2),
+            count,
+            self.batches.random,
+            slope=True,
         )
-        return self.batches.data.joint(values, levels) * batch.joint_seen
+        return drawn * batch.joint_seen
+
+
+def _halves(scores: tf.Tensor) -> list[tf.Tensor]:
+    """Those of real and of fake trials, scored together."""
+    return tf.split(scores, 2, axis=1)

@@ -53,7 +53,10 @@ def linear_generator(_real: tf.Tensor, fake: tf.Tensor) -> tf.Tensor:
 
 
 Scores = Callable[[tf.Tensor], tf.Tensor]
-"""A critic at fixed conditions: joint values ``(member, row, value)`` to ``(member, row)``."""
+"""A critic at fixed conditions: joint values ``(member, row, value)`` to ``(member, row)``.
+
+Rows may come several times, all of one time after all of another.
+"""
 
 
 def gradient_penalty(scores: Scores, at: tf.Tensor) -> tf.Tensor:
@@ -68,7 +71,7 @@ def zero_centred_penalty(
     scores: Scores, real: tf.Tensor, fake: tf.Tensor, _mix: tf.Tensor
 ) -> tf.Tensor:
     """R1 and R2 together (Mescheder et al. 2018; R3GAN, Huang 2024); shape ``(member,)``."""
-    return gradient_penalty(scores, real) + gradient_penalty(scores, fake)
+    return 2 * gradient_penalty(scores, tf.concat([real, fake], axis=1))
 
 
 def unit_slope_penalty(

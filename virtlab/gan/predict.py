@@ -86,7 +86,7 @@ class Sampler:
             parameters: tf.Tensor, spread: Weights, seed: tf.Tensor, first: tf.Tensor, count: int
         ) -> tuple[tf.Tensor, tf.Tensor]:
             noised = fixed | dict(spread)
-            drawn = side_by_side(fit.generator, noised, parameters, seed, first, count)
+            drawn = side_by_side(fit.generator, noised, parameters, (seed, 2 * first), count)
             members, rows = parameters.shape[:2]
             values, levels = (tf.reshape(x, (members, count, rows, x.shape[-1])) for x in drawn)
             return values, levels

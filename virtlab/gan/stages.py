@@ -8,7 +8,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from virtlab.gan.adam import Tensors, Variables, adam_step
+from virtlab.gan.adam import Tensors, Variables, adam_step, trained_by
 from virtlab.gan.batches import Batch, Random, TrainingSet, dequantising_noise, for_all
 from virtlab.gan.folds import Folds
 from virtlab.gan.generators import Generator
@@ -147,11 +147,13 @@ def side_by_side(
     generator: Generator,
     weights: Weights,
     parameters: tf.Tensor,
-    seed: int | tf.Tensor,
-    first: tf.Tensor,
+    seed: tuple[int | tf.Tensor, tf.Tensor],
     count: int,
+    random: Random = for_all,
+    *,
+    slope: bool = False,
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """So many draws from the `first` on at each row of `setting_part`, as if they were rows.
+    """So many draws at each row of `setting_part`, as if they were rows.
 
     Returns
     -------
@@ -159,15 +161,35 @@ def side_by_side(
         As `trial_part`, ``(member, count * row, …)``: all rows of one draw, then of the next.
     """
     members, rows = parameters.shape[:2]
-    noise = latents(generator, (members, count * rows), (seed, 2 * first))
-    return generator.trial_part(weights, tf.tile(parameters, (1, count, 1)), *noise)
+    many, noise = parameters, latents(generator, (members, count * rows), seed, random)
+    if count > 1:
+        many = tf.tile(parameters, (1, count, 1))
+    return generator.trial_part(weights, many, *noise, slope=slope)
+
+
+def joint_draws(
+    generator: Generator,
+    data: TrainingSet,
+    weights: Weights,
+    parameters: tf.Tensor,
+    seed: tuple[int | tf.Tensor, tf.Tensor],
+    count: int,
+    random: Random = for_all,
+    *,
+    slope: bool = False,
+) -> tf.Tensor:
+    """As `side_by_side`, in the units of the joint distance, ``(draw, member, row, value)``."""
+    drawn = side_by_side(generator, weights, parameters, seed, count, random, slope=slope)
+    joint = data.joint(*drawn)
+    members, rows = parameters.shape[:2]
+    return tf.transpose(tf.reshape(joint, (members, count, rows, joint.shape[-1])), (1, 0, 2, 3))
 
 
 def average(ema: Variables, weights: Variables, step: tf.Tensor, decay: float) -> None:
     """Exponential moving average with a warm-up: early averages must forget the start."""
     t = tf.cast(step, tf.float32)
     keep = tf.minimum(decay, (1 + t) / (10 + t))
-    for name, mean in ema.items():
+    for name, mean in trained_by(ema).items():
         mean.assign(keep * mean + (1 - keep) * weights[name])
 
 
@@ -186,7 +208,7 @@ def by_likelihood(
     """Maximum likelihood of the mixture core."""
     latents = sum(head.part.latents for head in generator.heads)
     shape = (batches.folds.members, batches.size, latents)
-    trained = trained_by(weights, without="residual")
+    trained = trained_by(weights)
 
     def step_loss(step: tf.Tensor, drawn: Draw) -> tf.Tensor:
         batch = drawn(0)
@@ -205,12 +227,6 @@ def by_likelihood(
         return loss
 
     return many_steps(step_loss, batches, compiled=compiled)
-
-
-def trained_by(weights: Variables, without: str = "spread") -> dict[str, tf.Variable]:
-    """The weights that a stage changes: not the spread, nor processes, nor edges of bins."""
-    fixed = ("spread", "process", "prior", "edges", without)
-    return {name: weight for name, weight in weights.items() if not name.startswith(fixed)}
 
 
 def many_steps(

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from virtlab.gan.adam import slots
+from virtlab.gan.adam import slots, trained_by
 from virtlab.gan.blocks import Floats
 
 
@@ -76,7 +76,7 @@ class State:
             best=_variables(generator),
             previous=_variables(generator),
             critic=judge,
-            moments=slots(weights),
+            moments=slots(trained_by(weights)),
             critic_moments=slots(judge),
             pace=tf.Variable(tf.ones(members), name="pace"),
             fall=tf.Variable([0, 1], name="fall"),
@@ -143,7 +143,7 @@ class State:
         for moments, gate in ((self.moments, members), (self.critic_moments, critics)):
             for name, moment in moments.items():
                 kept = tf.zeros_like(moment)
-                if name.startswith("adam2."):
+                if name == "adam2":
                     kept = tf.where(tf.math.is_finite(moment), moment, 0.0)
                 moment.assign(_where(gate, kept, moment))
 
