@@ -24,7 +24,7 @@ import tensorflow as tf
 cpus = tf.config.list_physical_devices("CPU")
 tf.config.set_logical_device_configuration(cpus[0], [tf.config.LogicalDeviceConfiguration()] * 2)
 
-from virtlab.gan import attempt, fit as module, presets
+from virtlab.gan import attempt, fit as module, games, presets
 from virtlab.gan.blocks import Blocks, Layout
 from virtlab.gan.fit import Options, fit
 from virtlab.gan.stream import Stream
@@ -34,6 +34,7 @@ module.sizes_for = lambda *given: replace(
     small(*given), likelihood_steps=20, game_steps=10, every=10
 )
 module.sizes_to_stream = lambda sizes, *_: sizes
+games.GAMES["wgan-gp"] = replace(games.GAMES["wgan-gp"], critic_steps=2)
 arrays = dict(np.load(sys.argv[1], allow_pickle=False))
 levels = tuple(int(level) for level in arrays.pop("levels"))
 layout = {name[7:]: arrays.pop(name) for name in list(arrays) if name.startswith("layout.")}

@@ -62,7 +62,7 @@ def bound_model(tmp_path_factory, few_steps):
     folder = tmp_path_factory.mktemp("bound")
     write(folder / "a.h5", 90)
     write(folder / "bb.h5", 60)
-    with few_steps():
+    with few_steps(likelihood=300, game=20):
         return train(parse_experiment(EXPERIMENT, folder / "experiment.toml"))
 
 
