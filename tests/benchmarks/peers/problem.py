@@ -109,6 +109,7 @@ def energy_score(draw: Draw, held: Data, seed: int, draws: int = 20) -> float:
 def known_truth(name: str) -> Problem:
     """A task of ``shared/bench``: trained on its one training set, scored against the truth."""
     _reach_bench()
+    from apart import mean_auc
     from metrics import score_known
     from tasks import TASKS
 
@@ -123,7 +124,7 @@ def known_truth(name: str) -> Problem:
     )
     return Problem(
         Data(task.encode(c), y, categories, task.shared_unit),
-        lambda sample: score_known(task, sample),
+        lambda sample: score_known(task, sample) | mean_auc(task, sample),
         lambda x, rng: task.sample_flat(rng, task.decode(x)),
     )
 
@@ -150,5 +151,6 @@ def _reach_bench() -> None:
     bench = SHARED / "bench"
     if not (bench / "tasks.py").exists():
         sys.exit(f"nothing to measure: {bench} is not there (it is no part of this project)")
-    if str(bench) not in sys.path:
-        sys.path.append(str(bench))
+    for folder in (str(bench), str(Path(__file__).resolve().parents[1])):
+        if folder not in sys.path:
+            sys.path.append(folder)

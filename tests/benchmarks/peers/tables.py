@@ -9,6 +9,7 @@ import numpy as np
 KNOWN = {
     "ned": ("Normalised energy distance (0 perfect, 1 as bad as ignoring the parameters)", 3),
     "c2st": ("Two-sample AUC (0.5: indistinguishable)", 3),
+    "mean_c2st": ("Two-sample AUC, mean over other rows (see ../apart.py)", 3),
     "cov90": ("Coverage error of central 90 % intervals", 3),
     "fit_cpu_s": ("Processor seconds to fit", 0),
     "steps": ("Steps kept; * where the last still improved, or the package cannot stop", 0),
