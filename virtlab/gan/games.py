@@ -25,8 +25,9 @@ from virtlab.gan.stages import (
     Rates,
     Signs,
     average,
-    joint_draws,
+    by_draw,
     many_steps,
+    side_by_side,
 )
 
 Loss = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
@@ -322,9 +323,8 @@ class _Play:
         self, parameters: tf.Tensor, step: tf.Tensor, batch: Batch, which: int, count: int
     ) -> tf.Tensor:
         """So many draws per row in the units of the joint distance, ``(draw, member, row, …)``."""
-        drawn = joint_draws(
+        drawn = side_by_side(
             self.generator,
-            self.batches.data,
             self.players.weights,
             parameters,
             (self.batches.seed + 1 + which, step * 8 + 2),
@@ -332,7 +332,7 @@ class _Play:
             self.batches.random,
             slope=True,
         )
-        return drawn * batch.joint_seen
+        return by_draw(self.batches.data.joint(*drawn), count) * batch.joint_seen
 
 
 def _halves(scores: tf.Tensor) -> list[tf.Tensor]:

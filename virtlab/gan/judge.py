@@ -14,7 +14,7 @@ from virtlab.gan.folds import Folds
 from virtlab.gan.generators import Generator
 from virtlab.gan.layers import Weights
 from virtlab.gan.losses import energy_score, spread_of
-from virtlab.gan.stages import joint_draws
+from virtlab.gan.stages import by_draw, side_by_side
 
 FEWEST_DRAWS, MOST_DRAWS = 16, 64  # per held-out row; as many as the latter to compare two states
 DRAWN_ROWS = 20_000  # with few rows and few draws the best of many scores is the luckiest
@@ -165,8 +165,8 @@ class Judge:
         self, weights: Weights, parameters: tf.Tensor, first: tf.Tensor, count: int
     ) -> tf.Tensor:
         seed = self._seed, 2 * first
-        drawn = joint_draws(self._generator, self._data, weights, parameters, seed, count)
-        return drawn * self._rows.joint_seen
+        drawn = side_by_side(self._generator, weights, parameters, seed, count)
+        return by_draw(self._data.joint(*drawn), count) * self._rows.joint_seen
 
     def marginal_scores(self) -> NDArray[np.float64]:
         """Scores of drawing training trials at random, whatever the setting."""

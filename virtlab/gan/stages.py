@@ -167,22 +167,11 @@ def side_by_side(
     return generator.trial_part(weights, many, *noise, slope=slope)
 
 
-def joint_draws(
-    generator: Generator,
-    data: TrainingSet,
-    weights: Weights,
-    parameters: tf.Tensor,
-    seed: tuple[int | tf.Tensor, tf.Tensor],
-    count: int,
-    random: Random = for_all,
-    *,
-    slope: bool = False,
-) -> tf.Tensor:
-    """As `side_by_side`, in the units of the joint distance, ``(draw, member, row, value)``."""
-    drawn = side_by_side(generator, weights, parameters, seed, count, random, slope=slope)
-    joint = data.joint(*drawn)
-    members, rows = parameters.shape[:2]
-    return tf.transpose(tf.reshape(joint, (members, count, rows, joint.shape[-1])), (1, 0, 2, 3))
+def by_draw(trials: tf.Tensor, count: int) -> tf.Tensor:
+    """Draws that stand `side_by_side`, ``(member, count * row, value)``, draws leading."""
+    members, rows, values = trials.shape
+    apart = tf.reshape(trials, (members, count, rows // count, values))
+    return tf.transpose(apart, (1, 0, 2, 3))
 
 
 def average(ema: Variables, weights: Variables, step: tf.Tensor, decay: float) -> None:
