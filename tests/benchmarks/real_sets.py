@@ -167,7 +167,7 @@ def report(name: str, model: virtlab.Model, trained: float, simulated: float) ->
         f"spread {model.manifest['calibration']}"
     )
     for measurement, score in model.scores.items():
-        cells = {k: round(v, 4) for k, v in score.items() if v is not None}
+        cells = {k: round(v, 4) for k, v in score.items() if isinstance(v, float)}
         print(f"   {measurement}: {cells}")
     for said in model.manifest["verdict"]:
         print(f"   note: {said}")

@@ -56,26 +56,16 @@ def adam_step(
     first.assign(beta1 * first + (1 - beta1) * gradient)
     second.assign(beta2 * second + (1 - beta2) * tf.square(gradient))
     change = unbias * first / (tf.sqrt(second) + 1e-8)
-    if decay:
-        far = [w if toward is None else w - toward[name] for name, w in weights.items()]
-        change += rate * decay * _decays(weights, gradients) * _side_by_side(far)
-    change = tf.where(usable, change, 0.0)
     sizes = [int(np.prod(weight.shape[1:])) for weight in weights.values()]
+    if decay:  # of matrices that are trained
+        far = [w if toward is None else w - toward[name] for name, w in weights.items()]
+        named = zip(weights, gradients, strict=True)
+        decays = [np.float32(name.endswith(".w") and g is not None) for name, g in named]
+        change += rate * decay * np.repeat(decays, sizes) * _side_by_side(far)
+    change = tf.where(usable, change, 0.0)
     for weight, own in zip(weights.values(), tf.split(change, sizes, axis=1), strict=True):
         weight.assign_sub(tf.reshape(own, weight.shape))
 
 
 def _side_by_side(arrays: Sequence[tf.Tensor]) -> tf.Tensor:
     return tf.concat([tf.reshape(array, (array.shape[0], -1)) for array in arrays], axis=1)
-
-
-def _decays(weights: Variables, gradients: Sequence[tf.Tensor | None]) -> tf.Tensor:
-    """1 for entries of matrices that are trained, else 0, ``(1, weight)``."""
-    given = zip(weights.items(), gradients, strict=True)
-    return tf.concat(
-        [
-            tf.fill((1, int(np.prod(w.shape[1:]))), float(name.endswith(".w") and g is not None))
-            for (name, w), g in given
-        ],
-        axis=1,
-    )

@@ -161,9 +161,8 @@ def side_by_side(
         As `trial_part`, ``(member, count * row, …)``: all rows of one draw, then of the next.
     """
     members, rows = parameters.shape[:2]
-    many, noise = parameters, latents(generator, (members, count * rows), seed, random)
-    if count > 1:
-        many = tf.tile(parameters, (1, count, 1))
+    many = tf.tile(parameters, (1, count, 1))
+    noise = latents(generator, (members, count * rows), seed, random)
     return generator.trial_part(weights, many, *noise, slope=slope)
 
 

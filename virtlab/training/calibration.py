@@ -80,7 +80,9 @@ def calibrate(
             held = sampler.draw(_noised(fit, dict.fromkeys(slices, noise)).weights)
             for name, here in slices.items():
                 evidence[name].add(noise, held.values[..., here].astype(np.float64), held.jury)
-        found = {name: each.truest(CHANCE / settings) for name, each in evidence.items()}
+        for name, here in slices.items():
+            drawn = held.values[..., here].astype(np.float64)
+            found[name] = evidence[name].truest(drawn, held.jury, CHANCE / settings)
         if all(loss <= CHANCE / settings for _, loss in found.values()):
             break  # heavier tails could do no better
     trust = settings / (settings + HALF_TRUST)
@@ -99,7 +101,6 @@ class _Evidence:
     tried: list[Noise] = field(default_factory=list)
     errors: list[NDArray[np.float64]] = field(default_factory=list)
     lost: list[NDArray[np.float64]] = field(default_factory=list)
-    last: tuple[Jury, NDArray[np.float64]] | None = None
 
     def add(self, noise: Noise, drawn: NDArray[np.float64], jury: Jury) -> None:
         """Take in a jury's draws with some noise, ``(draw, trial, value)``."""
@@ -107,12 +108,9 @@ class _Evidence:
         self.tried.append(noise)
         self.errors.append(np.subtract(covered, LEVELS))
         self.lost.append(jury.energy_scores(drawn, self.real))
-        self.last = jury, drawn
 
-    def truest(self, chance: float) -> tuple[Noise, float]:
-        """The best of what was tried; see `_truest`."""
-        assert self.last is not None
-        jury, drawn = self.last
+    def truest(self, drawn: NDArray[np.float64], jury: Jury, chance: float) -> tuple[Noise, float]:
+        """The best of what was tried, beside the last draws elsewhere; see `_truest`."""
         elsewhere = drawn[:, self.rng.permutation(len(self.setting))]
         unlearned = jury.energy_scores(elsewhere, self.real)
         too_much = _too_much(np.array(self.lost), unlearned, self.setting, self.weight)
