@@ -97,7 +97,12 @@ class Table(BaseModel):
     """A table of a configuration file: unknown keys and values of another type are faults."""
 
     model_config = ConfigDict(
-        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, protected_namespaces=()
+        defer_build=True,  # `simulate` never looks at an experiment
+        extra="forbid",
+        frozen=True,
+        strict=True,
+        allow_inf_nan=False,
+        protected_namespaces=(),
     )
 
     def faults(self) -> Iterator[Fault]:

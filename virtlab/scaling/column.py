@@ -136,20 +136,34 @@ class Column:
         if self.measurement.kind == "categorical":
             assert codes is not None
             return np.array(self.measurement.categories, dtype=object)[codes]
-        warped = scaled.astype(np.float64) * self.scale + np.array(self.center)
-        values = _enforced(_unwarp(warped, self), self, totals)
+        values: NDArray[Any]
+        if self._single:
+            values = scaled * np.array(self.scale, np.float32)
+            values += np.array(self.center, np.float32)
+            _clip(values, self.limits)
+        else:
+            warped = scaled.astype(np.float64) * self.scale + np.array(self.center)
+            values = _enforced(_unwarp(warped, self), self, totals)
         if self.atoms and codes is not None:
-            table = np.array([0.0, *self.atoms])
+            table = np.array([0.0, *self.atoms], values.dtype)
             values = np.where(codes[:, None] > 0, table[codes][:, None], values)
         shaped = values.reshape(len(scaled), *self.measurement.shape)
         if self.measurement.kind == "count":
             least, most = self.measurement.support
             whole = np.clip(np.round(shaped), max(least, 0), min(most, MOST_COUNTS))
-            return whole.astype(np.int64)
+            counts: NDArray[np.int64] = whole.astype(np.int64)
+            return counts
         if self.double:
             return np.clip(shaped, *self.measurement.support)
-        low, high = _float32_limits(self.measurement.support)
-        return np.clip(shaped.astype(np.float32), low, high)
+        found: Floats = shaped.astype(np.float32, copy=False)
+        _clip(found, self.measurement.support)
+        return found
+
+    @property
+    def _single(self) -> bool:
+        """Whether single precision does for scaling back, as it does for the result."""
+        free = self.warp == "none" and self.constraint is None
+        return free and not self.double and self.measurement.kind != "count"
 
 
 def column_to_dict(column: Column) -> dict[str, Any]:
@@ -241,11 +255,12 @@ def _inverse_softplus(distance: NDArray[np.float64], bend: float) -> NDArray[np.
     return bend * (u + np.log(-np.expm1(-u)))
 
 
-def _float32_limits(support: tuple[float, float]) -> tuple[np.float32, np.float32]:
-    """The support rounded inwards: a float32 must not round past a limit."""
-    low, high = np.float32(support[0]), np.float32(support[1])
-    if float(low) < support[0]:  # in double precision: numpy would compare in single
+def _clip(values: Floats, limits: tuple[float, float]) -> None:
+    """Clip in place to limits rounded inwards: a float32 must not round past one."""
+    low, high = np.float32(limits[0]), np.float32(limits[1])
+    if float(low) < limits[0]:  # in double precision: numpy would compare in single
         low = np.nextafter(low, np.float32(np.inf))
-    if float(high) > support[1]:
+    if float(high) > limits[1]:
         high = np.nextafter(high, np.float32(-np.inf))
-    return low, high
+    if np.isfinite([low, high]).any():
+        np.clip(values, low, high, out=values)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -38,7 +39,7 @@ from virtlab.simulation.streaming import Pace, look, shaped, trials_of
 from virtlab.simulation.summary import Sample
 from virtlab.storage.places import Place
 from virtlab.storage.template import Region, Template
-from virtlab.storage.zarr_store import ZarrWriter, write_region
+from virtlab.storage.zarr_store import AT_ONCE, ZarrWriter, write_region
 
 WAITING = 4
 """Tasks per thread of the cluster that are handed out ahead."""
@@ -74,16 +75,20 @@ class Run(WorkerPlugin):  # type: ignore[misc]  # Dask has no types
         path = Path(worker.local_directory) / f"{self.name}.virtlab"
         path.write_bytes(self.content)
         self._drawer = Drawer(load(path), self.design, seed=self.seed)
+        self._writing = ThreadPoolExecutor(AT_ONCE)
         self.content = b""
 
     def teardown(self, worker: Worker) -> None:
         """Forget the model."""
+        self._writing.shutdown()
         (Path(worker.local_directory) / f"{self.name}.virtlab").unlink(missing_ok=True)
 
     def fill(self, region: Region) -> None:
         """Draw a region and write its shards."""
         drawn = self._drawer.draw(self.template.regions.settings(region), trials_of(region))
-        write_region(self.place, self.template, region, shaped(drawn, region))
+        values = shaped(drawn, region)
+        for written in write_region(self._writing, self.place, self.template, region, values):
+            written.result()
 
 
 def fill(name: str, region: Region) -> None:

@@ -14,7 +14,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -117,10 +117,7 @@ class ZarrWriter:
 
     def pack(self, region: Region, values: Mapping[str, NDArray[Any]]) -> list[Future[None]]:
         """Encode a region's shards, and have them written: files of their own."""
-        return [
-            self._writing.submit(self.place.write, key, encode(self._template, name, values[name]))
-            for name, key in shard_keys(self._template, region).items()
-        ]
+        return write_region(self._writing, self.place, self._template, region, values)
 
     def write(self, packed: list[Future[None]]) -> None:
         """Wait for a region's shards.
@@ -169,11 +166,17 @@ class ZarrWriter:
 
 
 def write_region(
-    place: Place, template: Template, region: Region, values: Mapping[str, NDArray[Any]]
-) -> None:
-    """Encode and write all shards of a region."""
-    for name, key in shard_keys(template, region).items():
-        place.write(key, encode(template, name, values[name]))
+    pool: Executor,
+    place: Place,
+    template: Template,
+    region: Region,
+    values: Mapping[str, NDArray[Any]],
+) -> list[Future[None]]:
+    """Encode a region's shards; the pool writes one while the next is encoded."""
+    return [
+        pool.submit(place.write, key, encode(template, name, values[name]))
+        for name, key in shard_keys(template, region).items()
+    ]
 
 
 def _completed(root: bytes) -> bytes:
