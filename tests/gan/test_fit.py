@@ -295,7 +295,7 @@ def test_where_settings_are_few_other_trials_end_training_than_judge_it(quick, m
         (20, None, 20, 20, 2, True),
         (60, None, 20, 20, 2, True),
         (300, None, 10, 10, 1, True),
-        (600, None, 10, 5, 1, False),
+        (600, None, 10, 10, 1, True),
         (3000, None, 5, 5, 1, False),
         (60, 4, 4, 4, 1, False),
     ],

@@ -8,13 +8,15 @@ import numpy as np
 
 from virtlab.gan.bins import bin_edges
 from virtlab.gan.blocks import Blocks, Layout
+from virtlab.gan.folds import MANY_SETTINGS
 from virtlab.gan.games import GAMES, Game
 from virtlab.gan.generators import Convolutional, Generator, Textbook
 from virtlab.gan.mixture import Mixture
 
 FOLDS = 5
 FEW_SETTINGS = 100
-LUCK = (20, 500)  # settings: with so many, those that end a member's training do not judge it
+LUCK = (20, MANY_SETTINGS)  # with so many, those that end a member's training do not judge it
+LUCK_OF_SLOW = 500  # settings; it takes twice as many members
 MOST_FOR_PROCESSES = 500  # settings; from there on networks find out more by themselves
 MOST_PROCESSES = 8
 MOST_HELD = 2000
@@ -60,7 +62,8 @@ def sizes_for(blocks: Blocks, preset: str, members: int | None) -> Sizes:
     n, settings = blocks.effective, len(np.unique(blocks.setting))
     textbook = GAMES[preset].generator != "mixture"
     wide, few = bool(blocks.layout.wide), settings < FEW_SETTINGS
-    slow, stop = wide or n >= 5000, members is None and LUCK[0] <= settings < LUCK[1]
+    slow = wide or n >= 5000
+    stop = members is None and LUCK[0] <= settings < (LUCK_OF_SLOW if slow else LUCK[1])
     if members is not None:
         folds = folds_for(members, settings)
     else:
