@@ -15,8 +15,8 @@ from virtlab.gan.mixture import Mixture
 
 FOLDS = 5
 FEW_SETTINGS = 100
-LUCK = (20, MANY_SETTINGS)  # with so many, those that end a member's training do not judge it
-LUCK_OF_SLOW = 500  # settings; it takes twice as many members
+LUCK = (20, MANY_SETTINGS)  # settings: what ends a member's training does not judge it, then
+LUCK_OF_SLOW = 500  # where a step takes long: it needs twice as many members
 MOST_FOR_PROCESSES = 500  # settings; from there on networks find out more by themselves
 MOST_PROCESSES = 8
 MOST_HELD = 2000
