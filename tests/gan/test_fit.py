@@ -26,6 +26,7 @@ SMALL = Sizes(
     game_steps=20,
     every=10,
     patience=10,
+    game_patience=10,
     decay=0.01,
 )
 
@@ -232,11 +233,11 @@ def test_stop_when_is_not_reached_by_a_score_above_it(quick):
 
 def test_rate_falls_when_members_improve_no_more_and_the_stage_ends(quick, monkeypatch):
     monkeypatch.setattr(Judge, "look", lambda *_: look([1.0, 1.0]))
-    sizes = replace(SMALL, likelihood_steps=1000, game_steps=1000, patience=10)
+    sizes = replace(SMALL, likelihood_steps=1000, game_steps=1000, patience=10, game_patience=5)
     found = quick(sizes=sizes)
     assert found.ended == "held-out score stopped improving"
     # The first score is an improvement; the fall takes three tenths of the steps before it.
-    looks = {"likelihood": 11 + 3, "refinement": 11 + 3}
+    looks = {"likelihood": 11 + 3, "refinement": 6 + 2}
     stages = [row["stage"] for row in found.history]
     assert stages == [stage for stage, count in looks.items() for _ in range(count)]
 
@@ -306,6 +307,14 @@ def test_folds_follow_the_number_of_settings(
     found = sizes_for(gaussian_blocks(settings=settings, replicates=2), "auto", wanted)
     assert (found.members, found.folds) == (members, folds)
     assert (found.judging, found.stop) == (judging, stop)
+
+
+@pytest.mark.parametrize("settings", [60, 600])
+def test_refinement_is_given_up_sooner_than_what_learns_from_scratch(gaussian_blocks, settings):
+    blocks = gaussian_blocks(settings=settings, replicates=2)
+    auto, textbook = (sizes_for(blocks, preset, None) for preset in ("auto", "vanilla"))
+    assert auto.game_patience * auto.every == 300 < auto.patience * auto.every
+    assert textbook.game_patience == auto.patience
 
 
 def test_scores_that_are_not_finite_are_never_kept(quick, monkeypatch):

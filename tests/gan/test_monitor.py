@@ -27,6 +27,7 @@ SIZES = Sizes(
     game_steps=300,
     every=20,
     patience=100,
+    game_patience=100,
     decay=0.01,
 )
 

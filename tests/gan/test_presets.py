@@ -1,5 +1,7 @@
 """Every preset, through the one loop: it learns a known law, and exports what it learned."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -12,6 +14,7 @@ from virtlab.gan.fit import Options, fit
 from virtlab.gan.games import GAMES
 from virtlab.gan.mixture import Mixture
 from virtlab.gan.predict import held_out_draws
+from virtlab.gan.presets import alternatives
 
 NOISE = 0.4
 
@@ -94,6 +97,14 @@ def draw_twice(fitted):
     latents = {"uniform": uniform[..., picks:], "normal": normal}
     given = {name: array for name, array in latents.items() if name in taken}
     return trial(parameters=numbers, **given)["values"], np.asarray(values)
+
+
+def test_processes_are_doubted_where_that_does_not_take_long(law):
+    layout = law.layout
+    plain = replace(layout, parts=tuple(replace(part, latents=0) for part in layout.parts))
+    signal, scalars = (Mixture(1, each, 1, 16, processes=(0,), bins=16) for each in (layout, plain))
+    assert alternatives(scalars) == [scalars, replace(scalars, processes=())]
+    assert alternatives(signal) == [signal]
 
 
 def test_experiment_toml_offers_every_preset_and_no_other():

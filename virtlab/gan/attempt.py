@@ -25,6 +25,8 @@ from virtlab.gan.state import State
 CHECKPOINT_SECONDS = 20.0
 SETTLING = 0.3  # times the steps before: over so many the rate falls at the end of a stage
 
+GAME = "refinement"  # the stage's name, even where nothing was there to refine
+
 DONE = ("held-out score stopped improving", "all steps done")
 
 Checkpoint = tuple[dict[str, NDArray[Any]], dict[str, Any]]
@@ -157,7 +159,9 @@ class Attempt:
         """Whether a stage is over; where it has stopped improving, its rate falls before."""
         state = self.state
         first, last = map(int, state.fall)
-        if state.step < first and state.since >= sizes.patience:
+        game = self.stages[state.stage].name == GAME
+        patience = sizes.game_patience if game else sizes.patience
+        if state.step < first and state.since >= patience:
             rounds = max(1, round(SETTLING * state.step / sizes.every))
             state.settle(rounds * sizes.every)
             return False
@@ -211,7 +215,7 @@ def stages_of(
         toward,
         compiled=compiled and sizes.game_steps >= WORTH_COMPILING,
     )
-    return [*stages, Stage("refinement", advance, sizes.game_steps)]
+    return [*stages, Stage(GAME, advance, sizes.game_steps)]
 
 
 def _advance(stage: Stage, state: State, judge: Judge, monitor: Monitor, sizes: Sizes) -> None:

@@ -16,7 +16,9 @@ from virtlab.gan.layers import Weights
 from virtlab.gan.losses import energy_score, spread_of
 from virtlab.gan.stages import by_draw, side_by_side
 
-FEWEST_DRAWS, MOST_DRAWS = 16, 64  # per held-out row; as many as the latter to compare two states
+# Per held-out row. Two states are compared by as many as the latter; of signals and images, whose
+# many values say more at once, by twice the former.
+FEWEST_DRAWS, MOST_DRAWS = 16, 64
 DRAWN_ROWS = 20_000  # with few rows and few draws the best of many scores is the luckiest
 
 
@@ -97,7 +99,8 @@ class Judge:
         self, before: Weights, after: Weights, setting: NDArray[np.int64]
     ) -> tuple[float, float]:
         """Mean fall of the held-out score from one state to another, and its standard error."""
-        fall = self.row_scores(before, MOST_DRAWS) - self.row_scores(after, MOST_DRAWS)
+        draws = 2 * FEWEST_DRAWS if self._data.layout.wide else MOST_DRAWS
+        fall = self.row_scores(before, draws) - self.row_scores(after, draws)
         return self.mean_by_setting(fall, setting)
 
     def mean_by_setting(

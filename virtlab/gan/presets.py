@@ -20,6 +20,7 @@ LUCK_OF_SLOW = 500  # where a step takes long: it needs twice as many members
 MOST_FOR_PROCESSES = 500  # settings; from there on networks find out more by themselves
 MOST_PROCESSES = 8
 MOST_HELD = 2000
+REFINING = 300  # steps that a likelihood's best state may be refined without a gain
 MOST_DRAWN = 50_000  # values of the trials that score a member
 
 
@@ -37,8 +38,8 @@ class Sizes:
         Most steps of each stage; held-out scores end them sooner. 0: no such stage.
     every
         Steps between held-out scores.
-    patience
-        Scores without improvement of the members' mean that end a stage.
+    patience, game_patience
+        Scores without improvement of the members' mean that end the first stage, and the game.
     decay
         Weight decay: strong on few trials.
     judging, stop
@@ -52,6 +53,7 @@ class Sizes:
     game_steps: int
     every: int
     patience: int
+    game_patience: int
     decay: float
     judging: int = 1
     stop: bool = False
@@ -63,6 +65,7 @@ def sizes_for(blocks: Blocks, preset: str, members: int | None) -> Sizes:
     textbook = GAMES[preset].generator != "mixture"
     wide, few = bool(blocks.layout.wide), settings < FEW_SETTINGS
     slow = wide or n >= 5000
+    every, patience = (50, 10) if wide else (25, 40) if n < 300 else (100, 20)
     stop = members is None and LUCK[0] <= settings < (LUCK_OF_SLOW if slow else LUCK[1])
     if members is not None:
         folds = folds_for(members, settings)
@@ -75,9 +78,10 @@ def sizes_for(blocks: Blocks, preset: str, members: int | None) -> Sizes:
         folds=folds,
         batch=min(64 if n < 5000 else 128, max(16, int(n) // 2)),
         likelihood_steps=0 if textbook else _steps(blocks.layout, 2e5, 500, 3000, plain=8000),
-        game_steps=4000 if textbook else _steps(blocks.layout, 5e4, 100, 1500, plain=1500),
-        every=50 if wide else 25 if n < 300 else 100,
-        patience=10 if wide else 40 if n < 300 else 20,
+        game_steps=4000 if textbook else _steps(blocks.layout, 2.5e4, 100, 600, plain=600),
+        every=every,
+        patience=patience,
+        game_patience=patience if textbook else REFINING // every,
         decay=float(np.clip(50 / n, 1e-3, 1.0)),
         judging=2 if folds > 2 * FOLDS and stop else 1,
         stop=stop,
@@ -166,8 +170,11 @@ def alternatives(generator: Generator) -> list[Generator]:
     """The generator, and others that the held-out score may find to suit the data better.
 
     A process expects smoothness; where the data have edges, bins alone do better, and no
-    property of the data that is seen beforehand told which.
+    property of the data that is seen beforehand told which. Of signals and images, whose steps
+    take long, one is trained.
     """
     if not (isinstance(generator, Mixture) and generator.processes and generator.bins):
+        return [generator]
+    if generator.layout.wide:
         return [generator]
     return [generator, replace(generator, processes=())]
