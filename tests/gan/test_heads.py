@@ -166,6 +166,21 @@ def test_noise_stays_near_what_components_leave_of_each_place():
     assert away.max() > 0.9 * BEND
 
 
+def test_what_bends_a_signal_counts_in_units_of_what_components_leave():
+    head = head_of()
+    weights = weights_of(head)
+    latents, context = normal(MEMBERS, ROWS, LATENTS), normal(MEMBERS, ROWS, CONTEXT)
+    center, log_left = np.split(np.asarray(weights["decoder0.place"]), 2, axis=-1)
+    straight = latents @ weights["decoder0.basis"] + center
+
+    def bend(louder):
+        place = np.concatenate([center, log_left + np.float32(np.log(louder))], axis=-1)
+        return head.decode(weights | {"decoder0.place": place}, latents, context)[0] - straight
+
+    assert np.abs(bend(1.0)).max() > 0.1
+    np.testing.assert_allclose(bend(0.01), 0.01 * bend(1.0), rtol=1e-3, atol=1e-6)
+
+
 def test_draws_are_zero_exactly_as_often_as_stated_and_lognormal_above():
     head = head_of(floor=True)
     found = described(head)

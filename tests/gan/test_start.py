@@ -9,7 +9,7 @@ import tensorflow as tf
 from virtlab.gan.blocks import Blocks
 from virtlab.gan.folds import split_by_setting
 from virtlab.gan.mixture import Mixture
-from virtlab.gan.start import latents_for, principal, start_heads
+from virtlab.gan.start import latents_for, principal, start_heads, start_processes
 
 MEMBERS, TRIALS = 2, 80
 
@@ -62,8 +62,8 @@ def test_linear_signal_comes_back_from_its_latents(layouts, shape):
     blocks = blocks_of(layout, linear(layout.values))
     latents, decoded = encoded_and_decoded(blocks)
     spread = blocks.values.std(axis=0)
-    # The networks around the components start small, not at zero.
-    assert np.sqrt(np.mean(((decoded - blocks.values) / spread) ** 2)) < 0.25
+    # The networks around the components start small in what these leave, a hundredth here.
+    assert np.sqrt(np.mean(((decoded - blocks.values) / spread) ** 2)) < 0.05
     np.testing.assert_allclose(latents.std(axis=1), 1, rtol=0.35)  # members see half each
 
 
@@ -90,6 +90,21 @@ def test_stated_noise_is_what_the_components_leave(layouts):
     np.testing.assert_allclose(stated, 0.3, rtol=0.15)
 
 
+@pytest.mark.parametrize("noise", [0.001, 0.1])
+def test_doubt_about_latents_is_no_louder_than_what_the_components_leave(layouts, noise):
+    rng = np.random.default_rng(3)
+    values = linear(50, n=800) + noise * rng.standard_normal((800, 50))
+    blocks = blocks_of(layouts["of_parts"](s={"shape": (50,), "latents": 2}), values)
+    generator, weights, _ = started(blocks)
+    (head,) = generator.heads
+    rows = np.broadcast_to(blocks.values, (MEMBERS, *blocks.values.shape))
+    conditions = np.zeros((*rows.shape[:2], 1), np.float32)
+    _, log_sd = head.encode(weights, tf.constant(rows), tf.ones(rows.shape), conditions)
+    precision = 1 + np.square(weights["decoder0.basis"]).sum(axis=-1) / (0.01**2 + noise**2)
+    expected = np.broadcast_to(precision[:, None] ** -0.5, log_sd.shape)
+    np.testing.assert_allclose(np.exp(log_sd), expected, rtol=0.2)
+
+
 def test_floor_starts_with_each_values_own_share_above_it(layouts):
     rng = np.random.default_rng(3)
     share = np.linspace(0.1, 0.9, 20)
@@ -101,6 +116,24 @@ def test_floor_starts_with_each_values_own_share_above_it(layouts):
     np.testing.assert_allclose(1 / (1 + np.exp(-lit)), np.broadcast_to(share, lit.shape), atol=0.1)
     np.testing.assert_allclose((low + high) / 2, 0, atol=0.4)
     assert "decoder0.basis" not in weights
+
+
+def test_processes_are_the_same_however_many_are_fitted_at_once(gaussian_blocks, monkeypatch):
+    blocks = gaussian_blocks(settings=240, replicates=1)  # more than length scales are found from
+    rng = np.random.default_rng(0)
+    folds = split_by_setting(blocks.setting, members=4, folds=2, rng=rng)
+    generator = Mixture(1, blocks.layout, components=1, width=8, processes=(0,))
+    weights = generator.init(rng, 4)
+
+    def found(threads):
+        monkeypatch.setattr("os.cpu_count", lambda: threads)
+        return start_processes(generator, weights, blocks, folds, np.random.default_rng(1))
+
+    (start, predicted, whole), (other, again, all_again) = found(1), found(4)
+    np.testing.assert_array_equal(predicted, again)
+    for one, same in ((start, other), (whole, all_again)):
+        assert all(np.array_equal(array, same[name]) for name, array in one.items())
+    assert not np.array_equal(predicted[0], predicted[1])  # they learn from other trials
 
 
 def test_components_are_orthogonal_and_explain_what_they_should():

@@ -12,7 +12,7 @@ from virtlab.cli import main
 from virtlab.conditioning import Monotone
 from virtlab.config import parse_experiment
 from virtlab.errors import ConfigError
-from virtlab.modelfile import MEMBERS, WEIGHTS, pack_arrays, write_model
+from virtlab.modelfile import MEMBERS, WEIGHTS, write_model
 from virtlab.simulation import load
 from virtlab.storage import data_digest, open_trials
 from virtlab.training import train
@@ -289,10 +289,10 @@ def test_models_of_something_else_are_refused(parent, lab, options, message):
 
 
 def test_a_model_with_a_former_decoder_is_refused(parent, lab):
-    arrays = parent.file.arrays(WEIGHTS) | {"generator/decoder0.out.0.w": np.zeros((1, 3, 2))}
+    assert any(name.startswith("generator/decoder0.") for name in parent.file.arrays(WEIGHTS))
     members = {name: parent.file.member(name) for name in MEMBERS}
     former = lab / "former.virtlab"
-    write_model(former, parent.manifest, members | {WEIGHTS: pack_arrays(arrays)})
+    write_model(former, parent.manifest | {"virtlab": "0.1.5"}, members)
     with pytest.raises(ConfigError, match=r"former.virtlab: its networks cannot be started from"):
         read_parent(former, write(lab, "new", 40, seed=3))
 

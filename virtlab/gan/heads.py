@@ -152,11 +152,14 @@ class Head:
             found = tf.split(dense(weights, f"{d}.2", swish(h)), self.outputs, axis=-1)
         else:
             found = self._convolved(weights, h)
+        place = tf.split(weights[f"{d}.place"], self.outputs, axis=-1)
         if not self.part.floor:
-            found[0] += tf.matmul(latents, weights[f"{d}.basis"])
+            # What principal components leave is the unit of what bends them: in the unit of the
+            # values, steps of learning alone would bury what varies by less than they do.
+            left = tf.exp(tf.stop_gradient(_clipped(place[1])))
+            found[0] = left * found[0] + tf.matmul(latents, weights[f"{d}.basis"])
             # Doubt about the mean belongs to the latents: as noise it would be mere grain.
             found[1] = BEND * tf.tanh(found[1] / BEND)
-        place = tf.split(weights[f"{d}.place"], self.outputs, axis=-1)
         return [x + y for x, y in zip(found, place, strict=True)]
 
     def _convolved(self, weights: Weights, h: tf.Tensor) -> list[tf.Tensor]:

@@ -148,7 +148,6 @@ def _constant(places: Array, value: float, error: float) -> Process:
 def _tune(places: Array, targets: Array, counts: Array) -> tuple[Scales, float, float]:
     """Scales, signal and noise variance of the highest marginal likelihood."""
     from scipy.optimize import minimize
-    from threadpoolctl import threadpool_limits
 
     features = places.shape[1]
     one, other = pairs_of(len(places))
@@ -158,16 +157,15 @@ def _tune(places: Array, targets: Array, counts: Array) -> tuple[Scales, float, 
     best = None
     for rate in (1.0, 1.0 / np.sqrt(features))[:features]:
         rates, shares = np.full(features, np.log(0.7 * rate)), np.full(features, -1.5)
-        with threadpool_limits(1):  # matrices are too small to share out
-            found = minimize(
-                _negative_evidence,
-                np.concatenate([rates, shares, [-0.5, 0.0, np.log(0.1)]]),
-                (gaps, targets, counts),
-                jac=True,
-                method="L-BFGS-B",
-                bounds=limits,
-                options={"maxiter": MOST_ITERATIONS},
-            )
+        found = minimize(
+            _negative_evidence,
+            np.concatenate([rates, shares, [-0.5, 0.0, np.log(0.1)]]),
+            (gaps, targets, counts),
+            jac=True,
+            method="L-BFGS-B",
+            bounds=limits,
+            options={"maxiter": MOST_ITERATIONS},
+        )
         if best is None or found.fun < best.fun:
             best = found
     assert best is not None

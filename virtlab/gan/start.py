@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+import os
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from virtlab.gan.batches import one_hot_levels
 from virtlab.gan.bins import bin_edges, bin_weights
 from virtlab.gan.blocks import Blocks, Floats, Part
 from virtlab.gan.folds import Folds
-from virtlab.gan.heads import LEAST
+from virtlab.gan.heads import LEAST, START_SD
 from virtlab.gan.mixture import UNIT, Mixture
 from virtlab.gan.process import Process, fit_process, pack
 
@@ -19,6 +22,9 @@ WHOLE = 0.9  # of a signal's values measured, for its latents to teach a process
 MOST_ROWS = 4000  # trials that components are found from
 STANDS_OUT = 10.0  # times the noise's variance
 FLOOR_BIAS = 0.5  # log widths of what is above a floor start this far below the whole's
+
+_Target = tuple[Floats, NDArray[np.bool_]]
+"""What a process learns, ``(trial,)``, and where it was measured."""
 
 
 def start_bins(generator: Mixture, blocks: Blocks, members: int) -> dict[str, Floats]:
@@ -53,38 +59,64 @@ def start_processes(
     """
     if not generator.processes:
         return weights, None, {}
-    names, first, where = np.unique(blocks.setting, return_index=True, return_inverse=True)
+    _, first, where = np.unique(blocks.setting, return_index=True, return_inverse=True)
     places = blocks.conditions[first].astype(np.float64)
-    predicted = np.empty((folds.members, len(names), len(generator.processes)))
-    known: dict[tuple[int, bytes], Process] = {}
-    targets = [
-        _targets(generator, weights, blocks, member, None if prior is None else prior[member])
-        for member in range(folds.members)
-    ]
-
-    def fitted_to(member: int, rows: NDArray[np.int64]) -> list[Process]:
-        """One process per target; of values themselves the same for all who see the same rows."""
-        own = []
-        for feature, (value, seen) in zip(generator.processes, targets[member], strict=True):
-            shared = feature < len(generator.layout.plain)
-            key = (feature if shared else -1 - feature - 1000 * member, rows.tobytes())
-            if key not in known:
-                known[key] = _process(value, seen, rows, where, places, rng)
-            own.append(known[key])
-        return own
-
-    fitted = [
-        fitted_to(member, np.unique(folds.train[member, :count]).astype(np.int64))
-        for member, count in enumerate(folds.train_count)
-    ]
+    fitted, whole = _processes(generator, weights, blocks, folds, places, where, rng, prior)
+    predicted = np.empty((folds.members, len(places), len(generator.processes)))
     for own, found in zip(fitted, predicted, strict=True):
         for target, process in enumerate(own):
             found[:, target] = process.predict(places)
             found[process.rows, target] = process.without
     weights = _core_around(generator, weights | pack(fitted), fitted)
+    return weights, predicted[:, where].astype(np.float32), pack(whole)
+
+
+def _processes(
+    generator: Mixture,
+    weights: dict[str, Floats],
+    blocks: Blocks,
+    folds: Folds,
+    places: NDArray[np.float64],
+    where: NDArray[np.int64],
+    rng: np.random.Generator,
+    prior: Floats | None,
+) -> tuple[list[list[Process]], list[list[Process]]]:
+    """One process per member and target: of the member's own trials, and of all."""
+    targets = [
+        _targets(generator, weights, blocks, member, None if prior is None else prior[member])
+        for member in range(folds.members)
+    ]
+    rows = [
+        np.unique(folds.train[member, :count]).astype(np.int64)
+        for member, count in enumerate(folds.train_count)
+    ]
     everything = np.arange(len(blocks))
-    whole = pack([fitted_to(member, everything) for member in range(folds.members)])
-    return weights, predicted[:, where].astype(np.float32), whole
+
+    def key(member: int, feature: int, rows: NDArray[np.int64]) -> tuple[int, int, bytes]:
+        """Of values themselves a process is the same for all who see the same rows."""
+        shared = prior is None and feature < len(generator.layout.plain)
+        return -1 if shared else member, feature, rows.tobytes()
+
+    def fitted(task: tuple[_Target, NDArray[np.int64]], own: np.random.Generator) -> Process:
+        (value, seen), some = task
+        return _process(value, seen, some, where, places, own)
+
+    wanted = {
+        key(member, feature, some): (target, some)
+        for member, own in enumerate(rows)
+        for some in (own, everything)
+        for feature, target in zip(generator.processes, targets[member], strict=True)
+    }
+    # Matrices are too small for several threads to share one. So several processes are fitted at
+    # once, each with random numbers of its own: the same, however many threads there are.
+    with threadpool_limits(1), ThreadPoolExecutor(os.cpu_count()) as pool:
+        found = pool.map(fitted, wanted.values(), rng.spawn(len(wanted)))
+        known = dict(zip(wanted, found, strict=True))
+
+    def of(member: int, rows: NDArray[np.int64]) -> list[Process]:
+        return [known[key(member, feature, rows)] for feature in generator.processes]
+
+    return [of(*each) for each in enumerate(rows)], [of(m, everything) for m in range(len(rows))]
 
 
 def _targets(
@@ -93,7 +125,7 @@ def _targets(
     blocks: Blocks,
     member: int,
     prior: Floats | None,
-) -> list[tuple[Floats, NDArray[np.bool_]]]:
+) -> list[_Target]:
     """What a member's processes learn, ``(trial,)`` each, and where it was measured.
 
     Values that are on no atom, and a head's latents as its encoder has them at the start.
@@ -173,6 +205,9 @@ def start_heads(
             bias = weights[f"encoder{head.index}.2.b"]
             bias[member, 0, : head.part.latents] -= (center @ encoder).astype(np.float32)
             if not head.part.floor:
+                noise = np.maximum(left, math.exp(LEAST))
+                doubt = -0.5 * np.log1p(np.square(basis / noise).sum(axis=1))
+                bias[member, 0, head.part.latents :] += doubt - math.log(START_SD)
                 weights[f"decoder{head.index}.basis"][member] = basis
             place = _place(head.part, values, observed, center, left)
             weights[f"decoder{head.index}.place"][member, 0] = place

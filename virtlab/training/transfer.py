@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from virtlab.training.learning import Data, Learned
 
 AGAIN = "train it again with this virtlab"
-FORMER = re.compile(r"generator/decoder\d+\.out\.")
-"""Weights of decoders that convolved the whole space, as none does any more."""
+HEAD = re.compile(r"generator/decoder\d+\.")
+HEADS_SINCE = (0, 1, 6)  # weights of earlier ones would fit a head of today, and mean other things
 
 
 @dataclass(frozen=True)
@@ -119,8 +119,8 @@ def read_parent(path: Path, experiment: Experiment) -> Model:
     """
     model = load(path)
     training, conditioner = model.manifest["training"], model.manifest["conditioner"]["name"]
-    # Of a former decoder parts would fit a new one, and mean nothing there.
-    former = any(map(FORMER.match, model.file.arrays(WEIGHTS)))
+    made_by = tuple(map(int, re.findall(r"\d+", model.manifest["virtlab"])[:3]))
+    former = made_by < HEADS_SINCE and any(map(HEAD.match, model.file.arrays(WEIGHTS)))
     if former or not {"sizes", "parts"} <= set(training):
         raise ConfigError(f"{path}: its networks cannot be started from; {AGAIN}")
     if training["preset"] != experiment.model.preset:
