@@ -1,9 +1,11 @@
 """Workers of a real Dask cluster write the bytes that this process would, even if one is killed."""
 
 import logging
+import os
 import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ from virtlab.errors import ClusterError, ConfigError, OutputError
 from virtlab.simulation import simulate_to_file
 from virtlab.storage import template
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in a shell's background
 DASK = [sys.executable, "-m", "distributed.cli"]
 
 
@@ -89,6 +92,25 @@ def test_processes_of_its_own_go_on_with_what_was_left(params, tmp_path, small_r
         shard.unlink()
     simulate_to_file(asked, output=tmp_path / "there.zarr", resume=True, workers=1)
     assert content(tmp_path / "there.zarr") == content(tmp_path / "here.zarr")
+
+
+def test_ctrl_c_stops_the_workers_too_and_is_told_in_a_line(params, tmp_path):
+    (tmp_path / "params.toml").write_text(params(trials=300_000).text)
+    command = [sys.executable, "-m", "virtlab", "simulate", "params.toml", "-q", "-o", "v.zarr"]
+    process = subprocess.Popen(
+        [*command, "--workers", "2"],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    while not list(tmp_path.glob("v.zarr.unfinished/*/c/*")):
+        assert process.poll() is None
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: workers hear it, too
+    _, said = process.communicate()
+    assert (process.returncode, said.strip()) == (130, "error: interrupted")
+    assert [path.name for path in tmp_path.iterdir()] == ["params.toml"]
 
 
 def test_nobody_at_the_address_is_told(params, tmp_path, monkeypatch):

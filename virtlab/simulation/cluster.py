@@ -8,6 +8,7 @@ of a worker that dies are simply done again by others.
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -75,20 +76,19 @@ class Run(WorkerPlugin):  # type: ignore[misc]  # Dask has no types
         path = Path(worker.local_directory) / f"{self.name}.virtlab"
         path.write_bytes(self.content)
         self._drawer = Drawer(load(path), self.design, seed=self.seed)
-        self._writing = ThreadPoolExecutor(AT_ONCE)
         self.content = b""
 
     def teardown(self, worker: Worker) -> None:
         """Forget the model."""
-        self._writing.shutdown()
         (Path(worker.local_directory) / f"{self.name}.virtlab").unlink(missing_ok=True)
 
     def fill(self, region: Region) -> None:
         """Draw a region and write its shards."""
         drawn = self._drawer.draw(self.template.regions.settings(region), trials_of(region))
         values = shaped(drawn, region)
-        for written in write_region(self._writing, self.place, self.template, region, values):
-            written.result()
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            for written in write_region(pool, self.place, self.template, region, values):
+                written.result()
 
 
 def fill(name: str, region: Region) -> None:
@@ -180,6 +180,7 @@ def connected(workers: int | None, cluster: str | None) -> Iterator[Client]:
                     # Half of what the start takes, and nobody is told where it is.
                     scheduler_kwargs={"dashboard": False},
                     dashboard_address=":0",  # any port: another cluster may have Dask's own
+                    silence_logs=logging.CRITICAL,  # what matters to a user is said by us
                 )
                 client = stack.enter_context(Client(stack.enter_context(own)))
             else:
