@@ -119,7 +119,7 @@ def read_parent(path: Path, experiment: Experiment) -> Model:
     """
     model = load(path)
     training, conditioner = model.manifest["training"], model.manifest["conditioner"]["name"]
-    made_by = tuple(map(int, re.findall(r"\d+", model.manifest["virtlab"])[:3]))
+    made_by = tuple(map(int, re.findall(r"\d+", str(model.manifest.get("virtlab")))[:3]))
     former = made_by < HEADS_SINCE and any(map(HEAD.match, model.file.arrays(WEIGHTS)))
     if former or not {"sizes", "parts"} <= set(training):
         raise ConfigError(f"{path}: its networks cannot be started from; {AGAIN}")
