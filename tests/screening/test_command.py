@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -125,7 +126,8 @@ def test_faulty_params_are_named_and_nothing_is_written(folder, old, new, said):
     assert not (folder / "screen.csv").exists()
 
 
-def test_screen_in_a_process_of_its_own_gives_the_same_bytes_without_tensorflow(folder):
+@pytest.mark.parametrize("threads", ["1", "2"])
+def test_screen_in_a_process_of_its_own_gives_the_same_bytes_without_tensorflow(folder, threads):
     run(folder, "-q", "-o", folder / "here.csv")
     code = (
         "import sys\n"
@@ -135,5 +137,11 @@ def test_screen_in_a_process_of_its_own_gives_the_same_bytes_without_tensorflow(
         "heavy = {'tensorflow', 'keras', 'sklearn', 'scipy.stats'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )
-    subprocess.run([sys.executable, "-c", code], cwd=folder, check=True, capture_output=True)
+    subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=folder,
+        env=os.environ | {"OPENBLAS_NUM_THREADS": threads},
+        check=True,
+        capture_output=True,
+    )
     assert digest(folder / "here.csv") == digest(folder / "there.csv")

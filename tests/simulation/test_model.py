@@ -130,7 +130,7 @@ def test_model_has_learned_what_the_lab_holds(many):
         power=7, material="steel"
     )
     up = (many["state"] == "up").mean(["trial", "power"])
-    assert up.sel(material="glass") > 0.6 > 0.4 > up.sel(material="steel")
+    assert up.sel(material="glass") > 0.7 > 0.5 > up.sel(material="steel")
     shape = many["trace"].mean("trial").sel(power=7, material="glass")
     wave = 7 * np.sin(2 * np.pi * many["time"])
     assert float(xr.corr(shape, wave)) > 0.95
