@@ -123,14 +123,16 @@ def test_exact_zeros_are_about_as_frequent_as_in_the_data(many, tiny_experiment)
     assert float((many["light"] == 0).mean()) == pytest.approx(measured, abs=0.12)
 
 
-def test_model_has_learned_what_the_lab_holds(many):
+def test_model_has_learned_what_the_lab_holds(many, tiny):
     mean = many[["light", "clicks"]].mean("trial")
     assert (mean.sel(power=7) > mean.sel(power=2)).all()
     assert mean["light"].sel(power=7, material="glass") > mean["light"].sel(
         power=7, material="steel"
     )
-    up = (many["state"] == "up").mean(["trial", "power"])
-    assert up.sel(material="glass") > 0.7 > 0.5 > up.sel(material="steel")
+    # The state does not depend on the power: of all powers together the lab tells most.
+    powers = {"power": list(range(1, 11)), "material": ["glass", "steel"]}
+    up = (tiny.simulate(powers, trials=800, seed=1)["state"] == "up").mean(["trial", "power"])
+    assert up.sel(material="glass") > 0.6 > 0.4 > up.sel(material="steel")
     shape = many["trace"].mean("trial").sel(power=7, material="glass")
     wave = 7 * np.sin(2 * np.pi * many["time"])
     assert float(xr.corr(shape, wave)) > 0.95

@@ -25,8 +25,6 @@ from virtlab.gan.state import State
 CHECKPOINT_SECONDS = 20.0
 SETTLING = 0.3  # times the steps before: over so many the rate falls at the end of a stage
 
-GAME = "refinement"  # the stage's name, even where nothing was there to refine
-
 DONE = ("held-out score stopped improving", "all steps done")
 
 Checkpoint = tuple[dict[str, NDArray[Any]], dict[str, Any]]
@@ -66,11 +64,12 @@ class Moment:
 
 @dataclass(frozen=True)
 class Stage:
-    """Steps of one kind, at most so many."""
+    """Steps of one kind: at most so many, and looks without a gain that end them sooner."""
 
     name: str
     advance: Advance
     steps: int
+    patience: int
 
 
 @dataclass(frozen=True)
@@ -126,7 +125,7 @@ class Attempt:
                 stage = stages[state.stage]
                 if state.step == 0:
                     state.fall.assign([int(stage.steps / (1 + SETTLING)), stage.steps])
-                while not self._over(sizes):
+                while not self._over(stage, sizes):
                     _advance(stage, state, self.judge, self.monitor, sizes)
                     report(self._moment())
                     now = time.monotonic()
@@ -155,13 +154,11 @@ class Attempt:
             return "interrupted"
         return DONE[bool(state.fall[1] == stages[-1].steps)]
 
-    def _over(self, sizes: Sizes) -> bool:
+    def _over(self, stage: Stage, sizes: Sizes) -> bool:
         """Whether a stage is over; where it has stopped improving, its rate falls before."""
         state = self.state
         first, last = map(int, state.fall)
-        game = self.stages[state.stage].name == GAME
-        patience = sizes.game_patience if game else sizes.patience
-        if state.step < first and state.since >= patience:
+        if state.step < first and state.since >= stage.patience:
             rounds = max(1, round(SETTLING * state.step / sizes.every))
             state.settle(rounds * sizes.every)
             return False
@@ -201,7 +198,7 @@ def stages_of(
             toward,
             compiled=compiled and sizes.likelihood_steps >= WORTH_COMPILING,
         )
-        stages.append(Stage("likelihood", advance, sizes.likelihood_steps))
+        stages.append(Stage("likelihood", advance, sizes.likelihood_steps, sizes.patience))
     rates = Rates(5e-4, 3e-5, state.fall, state.pace)
     players = Players(state.weights, state.ema, state.moments, state.critic, state.critic_moments)
     advance = by_game(
@@ -215,7 +212,7 @@ def stages_of(
         toward,
         compiled=compiled and sizes.game_steps >= WORTH_COMPILING,
     )
-    return [*stages, Stage(GAME, advance, sizes.game_steps)]
+    return [*stages, Stage("refinement", advance, sizes.game_steps, sizes.game_patience)]
 
 
 def _advance(stage: Stage, state: State, judge: Judge, monitor: Monitor, sizes: Sizes) -> None:

@@ -175,6 +175,5 @@ def alternatives(generator: Generator) -> list[Generator]:
     """
     if not (isinstance(generator, Mixture) and generator.processes and generator.bins):
         return [generator]
-    if generator.layout.wide:
-        return [generator]
-    return [generator, replace(generator, processes=())]
+    without = replace(generator, processes=())
+    return [generator] if generator.layout.wide else [generator, without]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,17 @@ MOST_COMPARED = 100
 """Settings, best first, whose replicates are counted."""
 
 
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Add numbers up in one order: that of several threads depends on how many cores there are."""
+    import scipy.linalg  # noqa: F401  # it brings a BLAS of its own, to be limited with numpy's
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1):
+        yield
+
+
+@_one_thread()
 def screen(
     params: Params,
     *,
@@ -65,9 +77,6 @@ def screen(
     VirtlabError
         The model, a setting, the objective or the output cannot be used.
     """
-    import scipy.linalg  # noqa: F401  # it brings a BLAS of its own, to be limited with numpy's
-    from threadpoolctl import threadpool_limits
-
     from virtlab.screening.dataset import check_names, make_dataset
     from virtlab.screening.output import check_output, outputs_of, write_screen
     from virtlab.storage import open_trials
@@ -100,37 +109,34 @@ def screen(
             found.append(find(objective, portion, members=members, best=best, off=here))
         return join(found)
 
-    # Sums of several threads are added up in another order than those of one: their last digits
-    # must not depend on how many cores there are.
-    with threadpool_limits(1):
-        findings = found_at(design)
-        suggestion = None
-        if asked is not None:
-            tell(Progress("suggesting", 1.0))
-            running = None
-            if asked.pending is not None:
-                pending = read_candidates(params, asked.pending, model.parameters)
-                running = Running(pending, found_at(pending))
-            told = measured is not None or objective.best is not None
-            knowledge = gather(
-                model,
-                objective,
-                running=running,
-                best=best if told else None,
-                measured=None if measured is None else settings_in(model, measured),
-            )
-            suggestion = suggest(
-                knowledge, design, findings, asked, trials=params.trials, seed=params.seed
-            )
-        shared = shared_errors(model, objective, design)
-        findings = with_shared(findings, shared, objective.limits(names_of(model)))
-        order = rank(objective, findings, seed=params.seed, shared=shared)
-        tell(Progress("comparing", 1.0))
-        needed = _replicates(model, design, objective, order, params)
-        dataset = make_dataset(
-            model, design, objective, findings, order, params, best, needed, suggestion
+    findings = found_at(design)
+    suggestion = None
+    if asked is not None:
+        tell(Progress("suggesting", 1.0))
+        running = None
+        if asked.pending is not None:
+            pending = read_candidates(params, asked.pending, model.parameters)
+            running = Running(pending, found_at(pending))
+        told = measured is not None or objective.best is not None
+        knowledge = gather(
+            model,
+            objective,
+            running=running,
+            best=best if told else None,
+            measured=None if measured is None else settings_in(model, measured),
         )
-        dataset.attrs["errors_out_of_fold"] = int(shared is not None)
+        suggestion = suggest(
+            knowledge, design, findings, asked, trials=params.trials, seed=params.seed
+        )
+    shared = shared_errors(model, objective, design)
+    findings = with_shared(findings, shared, objective.limits(names_of(model)))
+    order = rank(objective, findings, seed=params.seed, shared=shared)
+    tell(Progress("comparing", 1.0))
+    needed = _replicates(model, design, objective, order, params)
+    dataset = make_dataset(
+        model, design, objective, findings, order, params, best, needed, suggestion
+    )
+    dataset.attrs["errors_out_of_fold"] = int(shared is not None)
     for path in outputs:
         tell(Progress("writing", 1.0, message=path.name))
         write_screen(dataset, path, force=force)
