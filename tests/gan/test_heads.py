@@ -98,7 +98,8 @@ def test_likelihood_of_a_signal_is_that_of_independent_gaussians():
     found = described(head)
     values = np.random.default_rng(3).standard_normal((MEMBERS, ROWS, 9))
     seen = (np.random.default_rng(4).random(values.shape) < 0.6).astype(float)
-    got = head.log_likelihood(tensors(found), *tensors([values, seen]))
+    given = tensors(found), *tensors([values, seen])
+    got = head.log_likelihood(weights_of(head, noise=0), *given)
     each = norm(found[0], np.exp(found[1])).logpdf(values)
     np.testing.assert_allclose(got, (seen * each).sum(axis=-1), rtol=1e-4, atol=1e-4)
 
@@ -110,7 +111,8 @@ def one_value(head, grid):
     values[..., 0] = grid
     seen = np.zeros_like(values)
     seen[..., 0] = 1
-    got = np.asarray(head.log_likelihood(tensors(found), *tensors([values, seen])), float)
+    given = tensors(found), *tensors([values, seen])
+    got = np.asarray(head.log_likelihood(weights_of(head, noise=0), *given), float)
     return [x[:, 0, 0] for x in found], got
 
 
@@ -141,9 +143,8 @@ def drawn(head, found, *, n=20_000, spread=1.0):
     uniform = rng.random((MEMBERS, n, head.uniforms))
     noise = rng.standard_normal((MEMBERS, n, head.normals))
     spread = np.full((1, 1, head.values), spread)
-    return np.asarray(
-        head.draw(tensors(found), *tensors([uniform, noise, spread]), slope=False), float
-    )[0]
+    given = tensors(found), *tensors([uniform, noise, spread])
+    return np.asarray(head.draw(weights_of(head, noise=0), *given, slope=False), float)[0]
 
 
 @pytest.mark.parametrize("spread", [1.0, 0.5])
@@ -200,14 +201,16 @@ def test_draws_are_zero_exactly_as_often_as_stated_and_lognormal_above():
 def test_extreme_descriptions_and_latents_give_finite_draws_and_likelihoods():
     for floor in (False, True):
         head = head_of(floor=floor)
+        weights = weights_of(head, noise=0)
         for end in (-1e4, 1e4):
             found = [np.full((MEMBERS, ROWS, 9), end)] * head.outputs
             values = tf.fill((MEMBERS, ROWS, 9), 0.5)
             seen, noise = tf.ones_like(values), tf.fill((MEMBERS, ROWS, 9), 8.0)
-            assert np.isfinite(head.log_likelihood(tensors(found), values, seen)).all()
+            assert np.isfinite(head.log_likelihood(weights, tensors(found), values, seen)).all()
             for uniform in (0.0, 1.0):
                 latents = tf.fill((MEMBERS, ROWS, head.uniforms), uniform)
-                got = head.draw(tensors(found), latents, noise, tf.ones((1, 1, 9)), slope=False)
+                given = weights, tensors(found), latents, noise, tf.ones((1, 1, 9))
+                got = head.draw(*given, slope=False)
                 assert np.isfinite(got).all()
 
 
@@ -217,12 +220,13 @@ def test_slope_passes_gradients_through_every_draw_and_changes_no_value():
     rng = np.random.default_rng(5)
     uniform = tf.constant(rng.random((MEMBERS, ROWS, head.uniforms)), tf.float32)
     noise, spread = normal(MEMBERS, ROWS, 9), tf.ones((1, 1, 9))
+    weights = weights_of(head)
     with tf.GradientTape() as tape:
-        values = head.draw(found, uniform, noise, spread, slope=True)
+        values = head.draw(weights, found, uniform, noise, spread, slope=True)
     for slope in tape.gradient(values, found):
         assert np.isfinite(slope).all()
         assert np.any(np.asarray(slope) != 0)
-    still = head.draw(found, uniform, noise, spread, slope=False)
+    still = head.draw(weights, found, uniform, noise, spread, slope=False)
     np.testing.assert_allclose(values, still, rtol=1e-5, atol=1e-6)
 
 
@@ -236,6 +240,6 @@ def test_signal_passes_gradients_to_all_that_it_learns():
             mean, log_sd = head.encode(weights, values, seen, normal(MEMBERS, ROWS, 2))
             latents = mean + tf.exp(log_sd) * normal(MEMBERS, ROWS, LATENTS)
             found = head.decode(weights, latents, normal(MEMBERS, ROWS, CONTEXT))
-            total = tf.reduce_sum(head.log_likelihood(found, values, seen))
+            total = tf.reduce_sum(head.log_likelihood(weights, found, values, seen))
         slopes = tape.gradient(total, weights)
         assert all(np.any(np.asarray(slope) != 0) for slope in slopes.values())

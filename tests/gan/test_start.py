@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import tensorflow as tf
+from scipy.signal import lfilter
 
 from virtlab.gan.blocks import Blocks
 from virtlab.gan.folds import split_by_setting
@@ -136,14 +137,28 @@ def test_processes_are_the_same_however_many_are_fitted_at_once(gaussian_blocks,
     assert not np.array_equal(predicted[0], predicted[1])  # they learn from other trials
 
 
+def test_noise_has_at_the_start_the_colour_of_what_components_leave(layouts):
+    part = layouts["of_parts"](s={"shape": (60,), "latents": 2})
+    rng = np.random.default_rng(3)
+    white = rng.standard_normal((400, 60)).astype(np.float32)
+    steady = lfilter([1], [1, -0.8], white, axis=1)
+    found = {}
+    for name, noise in (("white", white), ("steady", steady)):
+        values = linear(60, n=400) + noise.astype(np.float32)
+        _, weights, _ = started(blocks_of(part, values))
+        found[name] = np.tanh(weights["decoder0.colour"][:, 0])
+    np.testing.assert_allclose(found["white"], 0, atol=0.1)
+    np.testing.assert_allclose(found["steady"], [[0.8, 0, 0]] * MEMBERS, atol=0.1)
+
+
 def test_components_are_orthogonal_and_explain_what_they_should():
     values = linear(30, n=400)
-    basis, center, left = principal(values, np.ones_like(values), 2)
+    basis, center, remains = principal(values, np.ones_like(values), 2)
     np.testing.assert_allclose(center, values.mean(axis=0), atol=1e-5)
     assert basis[0] @ basis[1] == pytest.approx(0, abs=1e-3)
     inside = (values - center) @ np.linalg.pinv(basis)
     np.testing.assert_allclose(np.cov(inside.T, bias=True), np.eye(2), atol=1e-4)
-    np.testing.assert_allclose(left, 0.01, rtol=0.3)
+    np.testing.assert_allclose(remains.std(axis=0), 0.01, rtol=0.3)
 
 
 def test_missing_entries_do_not_shift_the_centre():
@@ -156,11 +171,11 @@ def test_missing_entries_do_not_shift_the_centre():
 @pytest.mark.parametrize("rows", [1, 3])
 def test_components_that_the_trials_do_not_have_are_zero(rows):
     values = linear(30, n=400)[:rows]
-    basis, _, left = principal(values, np.ones_like(values), 5)
+    basis, _, remains = principal(values, np.ones_like(values), 5)
     assert basis.shape == (5, 30)
     np.testing.assert_array_equal(basis[rows - 1 :], 0)
     assert np.isfinite(np.linalg.pinv(basis)).all()
-    np.testing.assert_allclose(left, 0, atol=1e-5)
+    np.testing.assert_allclose(remains, 0, atol=1e-5)
 
 
 @pytest.mark.parametrize("constant", [0.0, 5.0])

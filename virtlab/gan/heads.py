@@ -18,6 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 from virtlab.gan.blocks import Floats, Part
+from virtlab.gan.colour import coloured, numbers, whitened
 from virtlab.gan.convolutions import (
     convolve,
     cut,
@@ -87,6 +88,7 @@ class Head:
         weights[f"{e}.basis"] = np.zeros((members, self.values, q), np.float32)
         if not self.part.floor:
             weights[f"{d}.basis"] = np.zeros((members, q, self.values), np.float32)
+            weights[f"{d}.colour"] = np.zeros((members, 1, numbers(self.part)), np.float32)
         weights[f"{d}.place"] = np.zeros((members, 1, self.values * self.outputs), np.float32)
         if self._is_dense:
             sizes = [q + CONTEXT, ENCODED, ENCODED, self.values * self.outputs]
@@ -180,14 +182,18 @@ class Head:
         ]
 
     def log_likelihood(
-        self, found: list[tf.Tensor], values: tf.Tensor, observed: tf.Tensor
+        self, weights: Weights, found: list[tf.Tensor], values: tf.Tensor, observed: tf.Tensor
     ) -> tf.Tensor:
         """Log-likelihood of each trial given its latents, ``(member, row)``.
 
         What is above a floor counts per unit of its standardised logarithm.
         """
         if not self.part.floor:
-            each = _log_normal(values, found[0], _clipped(found[1]))
+            log_sd = _clipped(found[1])
+            noise = observed * (values - found[0]) * tf.exp(-log_sd)
+            colour = weights[f"decoder{self.index}.colour"]
+            noise, narrower = whitened(self.part, colour, noise, observed)
+            each = _log_normal(noise, 0.0, 0.0) - narrower - log_sd
             return tf.reduce_sum(observed * each, axis=-1)
         above = tf.cast(values > 0, tf.float32)
         mean, scale = self.part.log
@@ -204,6 +210,7 @@ class Head:
 
     def draw(
         self,
+        weights: Weights,
         found: list[tf.Tensor],
         uniform: tf.Tensor,
         normal: tf.Tensor,
@@ -213,7 +220,8 @@ class Head:
     ) -> tf.Tensor:
         """Draw values, ``(member, row, value)``; `spread` scales Gaussian noise."""
         if not self.part.floor:
-            return found[0] + tf.exp(_clipped(found[1])) * spread * normal
+            noise = coloured(self.part, weights[f"decoder{self.index}.colour"], normal)
+            return found[0] + tf.exp(_clipped(found[1])) * spread * noise
         lit, which = tf.split(tf.clip_by_value(uniform, 1e-7, 1 - 1e-7), 2, axis=-1)
         weight, means, widths = _above(found)
         first = _switch(weight + _logistic(which), slope=slope)

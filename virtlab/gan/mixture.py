@@ -259,7 +259,7 @@ class Mixture:
         latents = mean + tf.exp(log_sd) * noise
         posterior = tf.reduce_sum(-0.5 * tf.square(noise) - log_sd - HALF_LOG_2PI, axis=-1)
         found = head.decode(weights, latents, context)
-        bound = head.log_likelihood(found, values, observed) - measured[..., 0] * posterior
+        bound = head.log_likelihood(weights, found, values, observed) - measured[..., 0] * posterior
         return latents, measured, bound
 
     def _core_likelihood(
@@ -378,7 +378,7 @@ class Mixture:
             part = head.part
             found = head.decode(weights, features[..., at : at + part.latents], context)
             spread = weights["spread.values"][..., part.start : part.stop]
-            pieces.append(head.draw(found, uniform, normal, spread, slope=slope))
+            pieces.append(head.draw(weights, found, uniform, normal, spread, slope=slope))
             columns.append(np.arange(part.start, part.stop, dtype=np.int32))
             at += part.latents
         order = np.argsort(np.concatenate(columns))

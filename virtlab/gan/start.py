@@ -13,6 +13,7 @@ from threadpoolctl import threadpool_limits
 from virtlab.gan.batches import one_hot_levels
 from virtlab.gan.bins import bin_edges, bin_weights
 from virtlab.gan.blocks import Blocks, Floats, Part
+from virtlab.gan.colour import colour_of
 from virtlab.gan.folds import Folds
 from virtlab.gan.heads import LEAST, START_SD
 from virtlab.gan.mixture import UNIT, Mixture
@@ -199,7 +200,9 @@ def start_heads(
             rows = rows[:: max(1, len(rows) // MOST_ROWS)]
             here = slice(head.part.start, head.part.stop)
             values, observed = blocks.values[rows, here], blocks.observed[rows, here]
-            basis, center, left = principal(values, observed, head.part.latents)
+            basis, center, remains = principal(values, observed, head.part.latents)
+            seen = np.maximum(observed.sum(axis=0), 1)
+            left = np.sqrt(np.square(remains).sum(axis=0) / seen)
             encoder = np.linalg.pinv(basis)
             weights[f"encoder{head.index}.basis"][member] = encoder
             bias = weights[f"encoder{head.index}.2.b"]
@@ -209,6 +212,8 @@ def start_heads(
                 doubt = -0.5 * np.log1p(np.square(basis / noise).sum(axis=1))
                 bias[member, 0, head.part.latents :] += doubt - math.log(START_SD)
                 weights[f"decoder{head.index}.basis"][member] = basis
+                colour = colour_of(head.part, remains / noise, observed)
+                weights[f"decoder{head.index}.colour"][member, 0] = colour
             place = _place(head.part, values, observed, center, left)
             weights[f"decoder{head.index}.place"][member, 0] = place
     return weights
@@ -228,9 +233,9 @@ def principal(
 
     Returns
     -------
-    basis, center, left
+    basis, center, remains
         ``(count, value)``, zeros for a component that the trials do not have; ``(value,)``; and
-        the standard deviation of what the components leave of each value.
+        what the components leave of each value, ``(trial, value)``, 0 where it was not observed.
     """
     seen = np.maximum(observed.sum(axis=0), 1)
     center = (values * observed).sum(axis=0, dtype=np.float64) / seen
@@ -240,11 +245,10 @@ def principal(
     # What is fainter than the least noise of a decoder would be magnified without limit.
     real = deviation > math.exp(LEAST)
     deviation, components = deviation[real], components[real]
-    inside = centered @ components.T @ components
-    left = np.sqrt((np.square(centered - inside) * observed).sum(axis=0) / seen)
+    remains = observed * (centered - centered @ components.T @ components)
     basis = np.zeros((count, values.shape[1]))
     basis[: len(components)] = deviation[:, None] * components
-    return basis, center, left
+    return basis, center, remains
 
 
 def latents_for(values: Floats, observed: Floats, most: int) -> int:
