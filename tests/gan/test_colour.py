@@ -32,9 +32,9 @@ SHAPES = [
 ]
 
 
-def part_of(shape):
+def part_of(shape, *, gaps=False):
     size = int(np.prod(shape))
-    return Part("s", 4, 4 + size, shape, latents=2)
+    return Part("s", 4, 4 + size, shape, latents=2, gaps=gaps)
 
 
 def colours(part, *first):
@@ -108,8 +108,19 @@ def test_likelihood_of_innovations_is_that_of_the_correlated_gaussian(shape):
     np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("shape", SHAPES)
+def test_likelihood_does_not_depend_on_whether_gaps_were_to_be_expected(shape):
+    noise = white(part_of(shape), 3)
+    (found, log_sd), (other, same) = (
+        whitened(part, random_colours(part), noise, tf.ones_like(noise))
+        for part in (part_of(shape), part_of(shape, gaps=True))
+    )
+    np.testing.assert_allclose(found, other, atol=1e-4)
+    np.testing.assert_allclose(tf.broadcast_to(log_sd, same.shape), same, atol=1e-5)
+
+
 def test_what_follows_a_gap_is_judged_by_what_was_observed_since():
-    part = part_of((8,))
+    part = part_of((8,), gaps=True)
     seen = np.ones((MEMBERS, 3, 8), np.float32)
     seen[..., 4] = 0
     noise = white(part, 3) * seen
@@ -133,8 +144,9 @@ def test_colour_is_found_in_noise_with_gaps(shape):
     np.testing.assert_allclose(np.tanh(found), np.tanh(colour[0, 0]), atol=0.03)
 
 
-def test_gradients_of_likelihood_and_of_draws_reach_the_colour():
-    part = part_of((BLOCK + 1,))
+@pytest.mark.parametrize("gaps", [False, True])
+def test_gradients_of_likelihood_and_of_draws_reach_the_colour(gaps):
+    part = part_of((BLOCK + 1,), gaps=gaps)
     colour, noise = tf.Variable(random_colours(part)), white(part, 3)
     with tf.GradientTape(persistent=True) as tape:
         found, log_sd = whitened(part, colour, noise, tf.ones_like(noise))

@@ -32,6 +32,8 @@ class Part:
         Many of its values are on a floor, which is 0 here; none is below.
     log
         Mean and standard deviation of the logarithm of what is above the floor.
+    gaps
+        Some trials miss some of its values, not all.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Part:
     latents: int = 0
     floor: bool = False
     log: tuple[float, float] = (0.0, 1.0)
+    gaps: bool = False
 
     @property
     def channel_axis(self) -> int | None:

@@ -10,6 +10,7 @@ turns noise into independent innovations: likelihood costs a few products per va
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import tensorflow as tf
@@ -34,9 +35,9 @@ def numbers(part: Part) -> int:
 def whitened(
     part: Part, colour: tf.Tensor, noise: tf.Tensor, observed: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Innovations of standardised noise, each given those before it.
+    """Innovations of standardised noise, each given what is before it.
 
-    After a gap a place is judged by what was observed since.
+    In a measurement with gaps a place is judged by what was observed since the last one.
 
     Parameters
     ----------
@@ -50,12 +51,17 @@ def whitened(
     Returns
     -------
     innovations, log_sd
-        Standardised, and the logarithms of what they were divided by, ``(member, row, value)``.
+        Standardised, and the logarithms of what they were divided by, ``(member, row, value)``;
+        without gaps these are the same for all, one row.
     """
     x, seen = arrange(part, noise), arrange(part, observed)
-    log_sd = tf.zeros_like(x)
+    log_sd = tf.zeros_like(x if part.gaps else x[:, :1])
     for axis, partials in enumerate(_partials(part, colour)):
-        x, narrower = _innovations(x, seen, 2 + axis, lambda order, *_, own=partials: own[order])
+        if part.gaps:
+            own = partial(_known, partials)
+            x, narrower = _innovations(x, seen, 2 + axis, own)
+        else:
+            x, narrower = _whitened_along(x, 2 + axis, partials)
         log_sd += narrower
     return flatten(part, x), flatten(part, log_sd)
 
@@ -117,46 +123,79 @@ def _moved(x: tf.Tensor, axis: int) -> tf.Tensor:
     return tf.slice(tf.pad(x, padding), [0] * x.shape.rank, x.shape)
 
 
+def _known(partials: list[tf.Tensor], order: int, *_: tf.Tensor) -> tf.Tensor:
+    return partials[order]
+
+
+def _whitened_along(
+    x: tf.Tensor, axis: int, partials: list[tf.Tensor]
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """`_innovations` where all was observed, by products with a band of the whole triangle."""
+    flat, back = _turned(x, axis)
+    length, block = flat.shape[-1], _block(flat.shape[-1])
+    whiten, log_sd = _triangle(partials, block)
+    found = [tf.matmul(flat[:, :, :block], whiten[:, :block, :block])]
+    for at in range(block, length, block):
+        size = min(block, length - at)
+        seen = flat[:, :, at - ORDER : at + size]
+        found.append(tf.matmul(seen, whiten[:, : ORDER + size, ORDER : ORDER + size]))
+    # From `ORDER` on all places are alike.
+    last = tf.repeat(log_sd[:, -1:], length - block, axis=1)
+    narrower = tf.concat([log_sd[:, :block], last], axis=1)
+    shape = [x.shape[0], x.shape[-1], *(1,) * (x.shape.rank - 3), length]
+    order = np.argsort(_order(x, axis))
+    return back(tf.concat(found, axis=-1)), tf.transpose(tf.reshape(narrower, shape), order)
+
+
 def _drawn_along(x: tf.Tensor, axis: int, partials: list[tf.Tensor]) -> tf.Tensor:
     """Colour white noise along one axis, block by block: each follows the end of the last."""
-    members, length, channels = x.shape[0], x.shape[axis], x.shape[-1]
-    rest = [i for i in range(1, x.shape.rank - 1) if i != axis]
-    order = [0, x.shape.rank - 1, *rest, axis]
-    turned = tf.transpose(x, order)
-    flat = tf.reshape(turned, (members * channels, -1, length))
-    block = min(length, max(BLOCK, -(-length // MOST_BLOCKS)))
-    first, later, carry = _mixing(partials, block)
-    drawn: list[tf.Tensor] = []
-    for at in range(0, length, block):
+    flat, back = _turned(x, axis)
+    length, block = flat.shape[-1], _block(flat.shape[-1])
+    whiten, _ = _triangle(partials, block)
+    found = [tf.matmul(flat[:, :, :block], _inverse(whiten[:, :block, :block]))]
+    later = _inverse(whiten[:, ORDER:, ORDER:])
+    carry = -tf.matmul(whiten[:, :ORDER, ORDER:], later)
+    for at in range(block, length, block):
         size = min(block, length - at)
-        own = flat[:, :, at : at + size]
-        if not drawn:
-            drawn.append(tf.matmul(own, first))
-            continue
-        follows = tf.matmul(drawn[-1][:, :, -ORDER:], carry[:, :, :size])
-        drawn.append(tf.matmul(own, later[:, :size, :size]) + follows)
-    found = tf.concat(drawn, axis=-1) if len(drawn) > 1 else drawn[0]
-    return tf.transpose(tf.reshape(found, turned.shape), np.argsort(order))
+        follows = tf.matmul(found[-1][:, :, -ORDER:], carry[:, :, :size])
+        own = tf.matmul(flat[:, :, at : at + size], later[:, :size, :size])
+        found.append(own + follows)
+    return back(tf.concat(found, axis=-1))
 
 
-def _mixing(partials: list[tf.Tensor], size: int) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """What turns rows of white noise into a block of coloured noise.
+def _block(length: int) -> int:
+    """Places that one product is made of."""
+    return min(length, max(BLOCK, -(-length // MOST_BLOCKS)))
+
+
+def _order(x: tf.Tensor, axis: int) -> list[int]:
+    """Axes of ``(member, row, *space, channel)``, channels second and one axis last."""
+    last = x.shape.rank - 1
+    return [0, last, *(i for i in range(1, last) if i != axis), axis]
+
+
+def _turned(x: tf.Tensor, axis: int) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
+    """Lines along one axis, ``(member x channel, line, place)``, and what puts them back."""
+    order = _order(x, axis)
+    turned = tf.transpose(x, order)
+    flat = tf.reshape(turned, (x.shape[0] * x.shape[-1], -1, x.shape[axis]))
+    return flat, lambda found: tf.transpose(tf.reshape(found, turned.shape), np.argsort(order))
+
+
+def _triangle(partials: list[tf.Tensor], block: int) -> tuple[tf.Tensor, tf.Tensor]:
+    """What turns rows of coloured noise, a block and `ORDER` places, into innovations.
 
     Returns
     -------
-    first, later
-        Factors of the first block and of a later one, ``(member x channel, size, size)``.
-    carry
-        Factor of the `ORDER` places before a later one, ``(member x channel, order, size)``.
+    whiten, log_sd
+        ``(member x channel, place, place)``, upper triangles, and `_innovations`' ``log_sd``,
+        ``(member x channel, place)``.
     """
     flat = [tf.reshape(own, (-1, 1, 1)) for own in partials]
-    places = size + ORDER
-    unit = tf.eye(places, batch_shape=[flat[0].shape[0]])
+    unit = tf.eye(block + ORDER, batch_shape=[flat[0].shape[0]])
     # Row i: the innovations, place by place, of noise that is 1 at place i alone.
-    whiten, _ = _innovations(unit, tf.ones_like(unit), 2, lambda order, *_: flat[order])
-    first = _inverse(whiten[:, :size, :size])
-    later = _inverse(whiten[:, ORDER:, ORDER:])
-    return first, later, -tf.matmul(whiten[:, :ORDER, ORDER:], later)
+    whiten, log_sd = _innovations(unit, tf.ones_like(unit), 2, partial(_known, flat))
+    return whiten, log_sd[:, 0]
 
 
 def _inverse(upper: tf.Tensor) -> tf.Tensor:

@@ -1,15 +1,15 @@
-"""Convolutions of a whole ensemble, 1-D and 2-D, as batched matrix products.
+"""Convolutions of a whole ensemble, 1-D and 2-D. Arrays are ``(member, row, *space, channel)``.
 
-A grouped convolution is slow or missing on a CPU, and second derivatives (gradient penalties)
-must pass. So places are cut into blocks of one stride, neighbouring blocks are put side by side,
-and one matrix product serves all members: measured as fast as a convolution per member, and
-built in a third of the time. Arrays are ``(member, row, *space, channel)``.
+A grouped convolution is slow or missing on a CPU, so each member has its own. Those with strides,
+which critics take, are one product for all members: places are cut into blocks of one stride, and
+neighbouring blocks are put side by side. Second derivatives (gradient penalties) pass.
 """
 
 from __future__ import annotations
 
 import math
-from itertools import product
+from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import tensorflow as tf
@@ -53,31 +53,13 @@ def convolve(weights: Weights, name: str, x: tf.Tensor, stride: Space) -> tf.Ten
     Places beyond the ends are zero. The space shrinks by the stride, rounded up.
     """
     if set(stride) == {1}:
-        return _convolve_in_place(weights, name, x)
+        return _by_member(_convolve_alone, weights, name, x)
     for axis, step in enumerate(stride):
         x = _gather_taps(x, axis, step)
     members, rows, *space, channels = x.shape
     flat = tf.reshape(x, (members, rows * math.prod(space), channels))
     out = tf.matmul(flat, weights[f"{name}.w"]) + weights[f"{name}.b"]
     return tf.reshape(out, (members, rows, *space, out.shape[-1]))
-
-
-def _convolve_in_place(weights: Weights, name: str, x: tf.Tensor) -> tf.Tensor:
-    """Three places along each axis: a sum of products with the shifted whole.
-
-    Twice to seven times as fast as putting the neighbours side by side first (2-D, two cores).
-    """
-    members, rows, *space, channels = x.shape
-    if members == 1:  # as in an exported generator: where a library's own convolution is fastest
-        return _convolve_alone(weights, name, x)
-    padded = tf.pad(x, [[0, 0], [0, 0], *([1, 1] for _ in space), [0, 0]])
-    kernel = weights[f"{name}.w"]
-    total = tf.convert_to_tensor(weights[f"{name}.b"])
-    for tap, shift in enumerate(product(range(3), repeat=len(space))):
-        piece = tf.slice(padded, [0, 0, *shift, 0], [members, rows, *space, channels])
-        flat = tf.reshape(piece, (members, rows * math.prod(space), channels))
-        total += tf.matmul(flat, kernel[:, tap * channels : (tap + 1) * channels])
-    return tf.reshape(total, (members, rows, *space, kernel.shape[-1]))
 
 
 def _convolve_alone(weights: Weights, name: str, x: tf.Tensor) -> tf.Tensor:
@@ -105,6 +87,16 @@ def _kernel(weights: Weights, name: str, x: tf.Tensor) -> tf.Tensor:
     return tf.reshape(flat, (*(3 for _ in x.shape[2:-1]), x.shape[-1], flat.shape[-1]))
 
 
+def _by_member(
+    one: Callable[[Weights, str, tf.Tensor], tf.Tensor], weights: Weights, name: str, x: tf.Tensor
+) -> tf.Tensor:
+    """What a function of one member makes of each."""
+    kernels, biases = (tf.split(weights[f"{name}.{kind}"], x.shape[0]) for kind in "wb")
+    own = zip(kernels, biases, tf.split(x, x.shape[0]), strict=True)
+    found = [one({f"{name}.w": w, f"{name}.b": b}, name, piece) for w, b, piece in own]
+    return tf.concat(found, axis=0) if len(found) > 1 else found[0]
+
+
 def taps_of(stride: Space) -> int:
     """Places that one kernel of `convolve` covers."""
     return math.prod(3 if step == 1 else 2 * step for step in stride)
@@ -118,8 +110,7 @@ def grow(weights: Weights, name: str, x: tf.Tensor, factor: Space, space: Space)
     which takes less than half of the products, and nothing is repeated (sub-pixel convolution, Shi
     et al. 2016).
     """
-    found = (_grow_alone if x.shape[0] == 1 else _grow_together)(weights, name, x, factor)
-    return cut(found, space)
+    return cut(_by_member(partial(_grow_alone, factor=factor), weights, name, x), space)
 
 
 def cut(x: tf.Tensor, space: Space) -> tf.Tensor:
@@ -127,32 +118,6 @@ def cut(x: tf.Tensor, space: Space) -> tf.Tensor:
     if tuple(x.shape[2:-1]) == space:
         return x
     return tf.slice(x, [0] * x.shape.rank, [*x.shape[:2], *space, x.shape[-1]])
-
-
-def _grow_together(weights: Weights, name: str, x: tf.Tensor, factor: Space) -> tf.Tensor:
-    """`grow` of all members: a product with the shifted whole for all places that it reaches.
-
-    A place of the fine grid is a place of the coarse grid and a phase, its offset in there.
-    """
-    members, rows, *coarse, channels = x.shape
-    along = range(len(coarse))
-    kernel = tf.reshape(weights[f"{name}.w"], (members, *(3 for _ in coarse), channels, -1))
-    padded = tf.pad(x, [[0, 0], [0, 0], *([1, 1] for _ in coarse), [0, 0]])
-    bias = tf.convert_to_tensor(weights[f"{name}.b"])
-    totals = dict.fromkeys(product(*map(range, factor)), bias)
-    for shift in product(range(3), repeat=len(coarse)):
-        reached = {phase: [_taps(phase[i], shift[i], factor[i]) for i in along] for phase in totals}
-        reached = {phase: taps for phase, taps in reached.items() if all(taps)}
-        kernels = [
-            tf.add_n([kernel[:, *tap] for tap in product(*taps)]) for taps in reached.values()
-        ]
-        piece = tf.slice(padded, [0, 0, *shift, 0], x.shape)
-        flat = tf.reshape(piece, (members, rows * math.prod(coarse), channels))
-        products = tf.split(tf.matmul(flat, tf.concat(kernels, -1)), len(reached), axis=-1)
-        for phase, found in zip(reached, products, strict=True):
-            totals[phase] += found
-    phases = tf.stack(list(totals.values()), axis=2)
-    return interleave(tf.reshape(phases, (members, rows, *coarse, -1)), factor)
 
 
 def interleave(x: tf.Tensor, factor: Space) -> tf.Tensor:
@@ -165,11 +130,6 @@ def interleave(x: tf.Tensor, factor: Space) -> tf.Tensor:
     turned = tf.transpose(whole, [0, *order, whole.shape.rank - 1])
     fine = (n * times for n, times in zip(coarse, factor, strict=True))
     return tf.reshape(turned, (members, rows, *fine, channels))
-
-
-def _taps(phase: int, shift: int, times: int) -> list[int]:
-    """Which of three neighbours on the fine grid lie in the coarse place that is so far away."""
-    return [tap for tap in range(3) if (phase + tap - 1) // times == shift - 1]
 
 
 def _grow_alone(weights: Weights, name: str, x: tf.Tensor, factor: Space) -> tf.Tensor:

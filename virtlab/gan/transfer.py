@@ -148,10 +148,11 @@ def adopted(layout: Layout, arrays: Mapping[str, Floats], parts: list[dict[str, 
     kept: dict[str, Any] = {n: a for n, a in arrays.items() if n in layout_arrays(layout)}
     if kept["reach"].shape == layout.reach.shape:
         kept["reach"] = np.maximum(kept["reach"], layout.reach)
-    return replace(layout, **kept, parts=tuple(_part(part) for part in parts))
+    new = {part.name: part for part in layout.parts}
+    return replace(layout, **kept, parts=tuple(_part(part, new[part["name"]]) for part in parts))
 
 
-def _part(found: Mapping[str, Any]) -> Part:
-    """From JSON, which knows lists only."""
+def _part(found: Mapping[str, Any], new: Part) -> Part:
+    """From JSON, which knows lists only; with the gaps of new trials."""
     raw: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in found.items()}
-    return Part(**raw)
+    return replace(Part(**raw), gaps=new.gaps)

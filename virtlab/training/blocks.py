@@ -73,7 +73,8 @@ def _parts(
             some = slice(None, None, max(1, len(values) // MOST_ROWS))
             latents = latents_for(values[some], observed[some], MOST_LATENTS)
             latents = min(latents, column.values)
-            part = replace(part, latents=latents, floor=column.floor)
+            gaps = bool((observed.any(axis=1) != observed.all(axis=1)).any())
+            part = replace(part, latents=latents, floor=column.floor, gaps=gaps)
         if part.floor:
             logs = np.log(values[(values > 0) & (observed > 0)])
             part = replace(part, log=(float(logs.mean()), max(float(logs.std()), 1e-3)))
