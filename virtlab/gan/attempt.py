@@ -180,13 +180,16 @@ def stages_of(
     game: Game,
     toward: Tensors | None,
     *,
+    settled: bool = False,
     compiled: bool,
 ) -> list[Stage]:
-    """The stages of a preset, in order; `compiled` where they are long enough for that."""
+    """The stages of a preset, in order.
+
+    Likelihood leaves a core alone that is `settled`; `compiled` are stages long enough for that.
+    """
     stages = []
     if isinstance(generator, Mixture) and sizes.likelihood_steps:
-        start = 1e-3 if sizes.decay > 0.1 else 3e-3
-        rates = Rates(start, 5e-5, state.fall, state.pace)
+        rates = Rates(first_rate(sizes), 5e-5, state.fall, state.pace)
         advance = by_likelihood(
             generator,
             batches,
@@ -196,6 +199,7 @@ def stages_of(
             rates,
             sizes.decay,
             toward,
+            settled=settled,
             compiled=compiled and sizes.likelihood_steps >= WORTH_COMPILING,
         )
         stages.append(Stage("likelihood", advance, sizes.likelihood_steps, sizes.patience))
@@ -213,6 +217,11 @@ def stages_of(
         compiled=compiled and sizes.game_steps >= WORTH_COMPILING,
     )
     return [*stages, Stage("refinement", advance, sizes.game_steps, sizes.game_patience)]
+
+
+def first_rate(sizes: Sizes) -> float:
+    """Learning rate that likelihood starts with: few trials are learned slowly."""
+    return 1e-3 if sizes.decay > 0.1 else 3e-3
 
 
 def _advance(stage: Stage, state: State, judge: Judge, monitor: Monitor, sizes: Sizes) -> None:

@@ -12,7 +12,16 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from virtlab.gan.attempt import DONE, Attempt, Checkpoint, Limits, Moment, Stage, stages_of
+from virtlab.gan.attempt import (
+    DONE,
+    Attempt,
+    Checkpoint,
+    Limits,
+    Moment,
+    Stage,
+    first_rate,
+    stages_of,
+)
 from virtlab.gan.batches import TrainingSet
 from virtlab.gan.blocks import Blocks, Floats
 from virtlab.gan.critic import Critic
@@ -33,6 +42,7 @@ from virtlab.gan.presets import (
     sizes_for,
     sizes_to_stream,
 )
+from virtlab.gan.pretraining import pretrained
 from virtlab.gan.stages import Minibatches
 from virtlab.gan.start import start_bins, start_heads, start_processes
 from virtlab.gan.state import State
@@ -284,6 +294,21 @@ def _begin(
         weights |= start_bins(generator, blocks, folds.members)
         weights = start_heads(generator, weights, blocks, folds)
         weights, predicted, whole = start_processes(generator, weights, blocks, folds, rng)
+    hurried = options.max_seconds is not None and options.max_seconds < TO_COMPILE
+    settled = False
+    if isinstance(generator, Mixture) and generator.heads and start is None and not hurried:
+        found = pretrained(
+            generator,
+            weights,
+            blocks,
+            predicted,
+            folds.stopping,
+            batch=sizes.batch,
+            rate=first_rate(sizes),
+            decay=sizes.decay,
+            seed=task.seed + 2,
+        )
+        weights, settled = found.weights, found.settled
     data = TrainingSet(blocks, predicted)
     state = State.start(weights, critics)
     judge = Judge(generator, data, folds.stopping, task.seed)
@@ -303,9 +328,10 @@ def _begin(
         first = among[0] if among else 0
         mine = slice(first, first + folds.members)
         near = None if toward is None else {name: old[mine] for name, old in toward.items()}
-        hurried = options.max_seconds is not None and options.max_seconds < TO_COMPILE
         compiled = batches.compiles and not hurried
-        return stages_of(generator, table, batches, state, sizes, game, near, compiled=compiled)
+        return stages_of(
+            generator, table, batches, state, sizes, game, near, settled=settled, compiled=compiled
+        )
 
     devices = options.devices or several_accelerators()
     if devices:

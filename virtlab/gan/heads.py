@@ -233,6 +233,11 @@ class Head:
         return _switch(found[0] + _logistic(lit), slope=slope) * tf.exp(center + scale * t)
 
 
+def of_head(name: str) -> bool:
+    """Whether a weight is a head's."""
+    return name.startswith(("encoder", "decoder"))
+
+
 def _clipped(log_sd: tf.Tensor) -> tf.Tensor:
     return tf.clip_by_value(log_sd, LEAST, MOST)
 

@@ -12,6 +12,7 @@ from virtlab.gan.adam import Tensors, Variables, adam_step, trained_by
 from virtlab.gan.batches import Batch, Random, TrainingSet, dequantising_noise, for_all
 from virtlab.gan.folds import Folds
 from virtlab.gan.generators import Generator
+from virtlab.gan.heads import of_head
 from virtlab.gan.layers import Weights
 from virtlab.gan.mixture import Mixture
 
@@ -191,12 +192,14 @@ def by_likelihood(
     decay: float,
     toward: Tensors | None = None,
     *,
+    settled: bool = False,
     compiled: bool = False,
 ) -> Advance:
-    """Maximum likelihood of the mixture core."""
+    """Maximum likelihood of the mixture core and its heads; a `settled` core stays as it is."""
     latents = sum(head.part.latents for head in generator.heads)
     shape = (batches.folds.members, batches.size, latents)
     trained = trained_by(weights)
+    learning = {name: w for name, w in trained.items() if not settled or of_head(name)}
 
     def step_loss(step: tf.Tensor, drawn: Draw) -> tf.Tensor:
         batch = drawn(0)
@@ -208,7 +211,8 @@ def by_likelihood(
             fit = generator.log_likelihood(weights, parameters, batch, noise)
             loss = -tf.reduce_mean(fit, axis=-1)
             total = tf.reduce_sum(loss)
-        gradients = tape.gradient(total, list(trained.values()))
+        slopes = tape.gradient(total, learning)
+        gradients = [slopes.get(name) for name in trained]
         rate = rates.at(step)
         adam_step(trained, gradients, moments, step=step, rate=rate, decay=decay, toward=toward)
         average(ema, weights, step, 0.99)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -15,7 +16,7 @@ from virtlab.gan.bins import bin_edges, bin_weights
 from virtlab.gan.blocks import Blocks, Floats, Part
 from virtlab.gan.colour import colour_of
 from virtlab.gan.folds import Folds
-from virtlab.gan.heads import LEAST, START_SD
+from virtlab.gan.heads import LEAST, START_SD, Head
 from virtlab.gan.mixture import UNIT, Mixture
 from virtlab.gan.process import Process, fit_process, pack
 
@@ -137,12 +138,9 @@ def _targets(
     columns = [(blocks.values[:, value], free[:, value]) for value in layout.plain]
     for head in generator.heads:
         here = slice(head.part.start, head.part.stop)
-        values, observed = blocks.values[:, here], blocks.observed[:, here]
-        bias = weights[f"encoder{head.index}.2.b"][member, 0, : head.part.latents]
-        latents = (values * observed) @ weights[f"encoder{head.index}.basis"][member] + bias
         # A gap counts as the mean: with many, the latents would follow the gaps.
-        whole = observed.mean(axis=1) > WHOLE
-        columns += [(latents[:, i], whole) for i in range(head.part.latents)]
+        whole = blocks.observed[:, here].mean(axis=1) > WHOLE
+        columns += [(latent, whole) for latent in _latents(head, weights, blocks, member).T]
     chosen = [columns[feature] for feature in generator.processes]
     if prior is None:
         return chosen
@@ -151,6 +149,22 @@ def _targets(
         (target - said if own else np.zeros_like(target), seen)
         for (target, seen), said, own in zip(chosen, prior.T, plain, strict=True)
     ]
+
+
+def latents_of(
+    generator: Mixture, weights: Mapping[str, Floats], blocks: Blocks, member: int
+) -> Floats:
+    """Latents of all heads, ``(trial, latent)``, as a member's encoders have them at the start."""
+    found = [_latents(head, weights, blocks, member) for head in generator.heads]
+    return np.concatenate(found, axis=1).astype(np.float32)
+
+
+def _latents(head: Head, weights: Mapping[str, Floats], blocks: Blocks, member: int) -> Floats:
+    here, name = slice(head.part.start, head.part.stop), f"encoder{head.index}"
+    seen = blocks.values[:, here] * blocks.observed[:, here]
+    bias = weights[f"{name}.2.b"][member, 0, : head.part.latents]
+    found: Floats = seen @ weights[f"{name}.basis"][member] + bias
+    return found
 
 
 def _process(

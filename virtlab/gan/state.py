@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from virtlab.gan.adam import slots, trained_by
 from virtlab.gan.blocks import Floats
 
+LEAST_GAIN = 2e-4  # of the score: many small gains count once they add up to it
+
 
 @dataclass
 class State:
@@ -35,9 +37,9 @@ class State:
     best_score
         Held-out energy score of `best`, per member.
     stage, step, since
-        Which stage runs, its next step, and looks since the members' mean score was lowest.
+        Which stage runs, its next step, and looks since the members' mean score last fell.
     lowest
-        That score, in the present stage.
+        To where it fell, in the present stage.
     watch
         What the monitor remembers of the present stage, each ``(member,)``.
     events
@@ -97,13 +99,15 @@ class State:
         self.best_score = np.where(better, score, self.best_score)
 
     def note(self, mean: float) -> None:
-        """Count the looks since the members' mean score was lowest.
+        """Count the looks since the members' mean score last fell by what is worth the time.
 
         Of the scores of many members at few trials one improves nearly each time, by luck; their
         mean does as long as they learn.
         """
-        self.since = 0 if mean < self.lowest else self.since + 1
-        self.lowest = min(self.lowest, mean)
+        if mean < (1 - LEAST_GAIN) * self.lowest:
+            self.lowest, self.since = mean, 0
+        else:
+            self.since += 1
 
     def settle(self, steps: int) -> None:
         """Go on from the best of each member, with a rate that falls over so many steps."""
