@@ -41,15 +41,14 @@ def signals(layout, seed=0):
     )
 
 
-def taught(blocks, *, seed=3):
-    """Generator, weights before and after, folds, and whether the core is settled."""
+def taught(blocks, *, seed=3, seconds=np.inf, report=lambda _score: None):
+    """Generator, weights before, what pretraining made of them, and folds."""
     rng = np.random.default_rng(0)
     folds = split_by_setting(blocks.setting, members=MEMBERS, folds=2, rng=rng)
     generator = Mixture(1, blocks.layout, components=1, width=16)
     start = start_heads(generator, generator.init(rng, MEMBERS), blocks, folds)
-    found = pretrained(
-        generator, start, blocks, None, folds, batch=32, rate=3e-3, decay=0.01, seed=seed
-    )
+    given = {"batch": 32, "rate": 3e-3, "decay": 0.01, "seed": seed, "seconds": seconds}
+    found = pretrained(generator, start, blocks, None, folds, **given, report=report)
     return generator, start, found, folds
 
 
@@ -80,6 +79,15 @@ def test_equal_seeds_teach_the_same_and_others_do_not(layouts):
     one, same, other = (taught(blocks, seed=seed)[2].weights for seed in (3, 3, 4))
     assert all(np.array_equal(one[name], same[name]) for name in one)
     assert not np.array_equal(one["head.0.w"], other["head.0.w"])
+
+
+def test_it_tells_how_it_gets_on_and_ends_when_its_time_is_over(layouts):
+    blocks, told, short = signals(layouts["wide"]()), [], []
+    taught(blocks, report=told.append)
+    assert len(told) > 2
+    assert min(told) < told[0]
+    taught(blocks, seconds=0.0, report=short.append)
+    assert len(short) == 2  # once by likelihood, once by the energy score
 
 
 def test_levels_and_atoms_are_taught_beside_latents(layouts):

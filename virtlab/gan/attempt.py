@@ -50,11 +50,12 @@ class Moment:
     Parameters
     ----------
     stage
-        ``likelihood`` or ``refinement``.
+        ``pretraining``, ``likelihood`` or ``refinement``.
     fraction
         Of the steps planned at most.
     score
-        Mean held-out energy score of the best states, relative to the marginal's.
+        Mean held-out energy score of the best states, relative to the marginal's; of latents alone
+        while these are learned.
     """
 
     stage: str

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -50,6 +50,7 @@ from virtlab.gan.stream import Stream, streamed
 from virtlab.gan.transfer import Start
 
 TO_COMPILE = 60.0  # seconds that training must have for some of them to go into compiling
+PRETRAINING = 0.25  # of the time that training has, at most
 CLEAR_GAIN = 1.0  # standard errors: less than this and the simpler, earlier state is kept
 
 
@@ -198,7 +199,7 @@ def fit(
     ).repeated(options.generators)
 
     def begin(which: int, resume: Checkpoint | None = None) -> Attempt:
-        task = _Task(blocks, options, sizes, folds, seed, stream, start)
+        task = _Task(blocks, options, sizes, folds, seed, stream, start, report)
         own = np.random.default_rng([seed, which]) if which else rng
         return _begin(candidates[which], task, own, resume)
 
@@ -232,6 +233,26 @@ class _Task:
     seed: int
     stream: Stream | None
     start: Start | None
+    report: Callable[[Moment], None]
+
+    @property
+    def seconds(self) -> float:
+        """How long training may take."""
+        return np.inf if self.options.max_seconds is None else self.options.max_seconds
+
+
+class _Networks(NamedTuple):
+    """A generator's weights where training starts, and what is known with them.
+
+    `predicted` and `whole` are as `virtlab.gan.start.start_processes` returns them; weights decay
+    `toward` some, or towards 0; `settled` is as in `virtlab.gan.pretraining.Pretrained`.
+    """
+
+    weights: dict[str, Floats]
+    predicted: Floats | None
+    whole: dict[str, Floats]
+    toward: dict[str, tf.Tensor] | None = None
+    settled: bool = False
 
 
 def _best(
@@ -282,33 +303,10 @@ def _begin(
     critic = Critic(generator.inputs, blocks.layout, encoder=options.critic, spectral=game.spectral)
     table = Table(critic, sizes.members, options.generators, options.critics)
     critics = critic.init(rng, sizes.members * options.critics)
-    weights, predicted = generator.init(rng, folds.members), None
-    whole: dict[str, Floats] = {}
-    toward = None
+    networks = _networks(generator, task, rng)
+    weights, predicted, toward = networks.weights, networks.predicted, networks.toward
     if start is not None:
-        weights, predicted, whole = start.begun(generator, weights, blocks, folds, rng)
         critics = start.carried(critics)
-        # Weights decay towards where they came from, not towards forgetting it (Li et al. 2018).
-        toward = {name: tf.constant(array) for name, array in weights.items()}
-    elif isinstance(generator, Mixture):
-        weights |= start_bins(generator, blocks, folds.members)
-        weights = start_heads(generator, weights, blocks, folds)
-        weights, predicted, whole = start_processes(generator, weights, blocks, folds, rng)
-    hurried = options.max_seconds is not None and options.max_seconds < TO_COMPILE
-    settled = False
-    if isinstance(generator, Mixture) and generator.heads and start is None and not hurried:
-        found = pretrained(
-            generator,
-            weights,
-            blocks,
-            predicted,
-            folds.stopping,
-            batch=sizes.batch,
-            rate=first_rate(sizes),
-            decay=sizes.decay,
-            seed=task.seed + 2,
-        )
-        weights, settled = found.weights, found.settled
     data = TrainingSet(blocks, predicted)
     state = State.start(weights, critics)
     judge = Judge(generator, data, folds.stopping, task.seed)
@@ -328,9 +326,16 @@ def _begin(
         first = among[0] if among else 0
         mine = slice(first, first + folds.members)
         near = None if toward is None else {name: old[mine] for name, old in toward.items()}
-        compiled = batches.compiles and not hurried
         return stages_of(
-            generator, table, batches, state, sizes, game, near, settled=settled, compiled=compiled
+            generator,
+            table,
+            batches,
+            state,
+            sizes,
+            game,
+            near,
+            settled=networks.settled,
+            compiled=batches.compiles and task.seconds >= TO_COMPILE,
         )
 
     devices = options.devices or several_accelerators()
@@ -343,7 +348,39 @@ def _begin(
         ]
     else:
         stages = stages_on(table, data, folds, state, None)
-    return Attempt(generator, state, judge, last, monitor, stages, whole)
+    return Attempt(generator, state, judge, last, monitor, stages, networks.whole)
+
+
+def _networks(generator: Generator, task: _Task, rng: np.random.Generator) -> _Networks:
+    """What a generator starts from: another one, or what its trials tell at once."""
+    blocks, folds, sizes = task.blocks, task.folds, task.sizes
+    weights = generator.init(rng, folds.members)
+    if task.start is not None:
+        weights, predicted, whole = task.start.begun(generator, weights, blocks, folds, rng)
+        # Weights decay towards where they came from, not towards forgetting it (Li et al. 2018).
+        toward = {name: tf.constant(array) for name, array in weights.items()}
+        return _Networks(weights, predicted, whole, toward)
+    if not isinstance(generator, Mixture):
+        return _Networks(weights, None, {})
+    weights |= start_bins(generator, blocks, folds.members)
+    weights = start_heads(generator, weights, blocks, folds)
+    weights, predicted, whole = start_processes(generator, weights, blocks, folds, rng)
+    if not generator.heads or task.seconds < TO_COMPILE:
+        return _Networks(weights, predicted, whole)
+    found = pretrained(
+        generator,
+        weights,
+        blocks,
+        predicted,
+        folds.stopping,
+        batch=sizes.batch,
+        rate=first_rate(sizes),
+        decay=sizes.decay,
+        seed=task.seed + 2,
+        seconds=PRETRAINING * task.seconds,
+        report=lambda score: task.report(Moment("pretraining", 0.0, score)),
+    )
+    return _Networks(found.weights, predicted, whole, settled=found.settled)
 
 
 def _finish(attempt: Attempt, folds: Folds, blocks: Blocks, ended: str) -> Fit:

@@ -8,7 +8,8 @@ still misses for noise, and then no longer learns it (Seitzer et al. 2022).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -56,6 +57,8 @@ def pretrained(
     rate: float,
     decay: float,
     seed: int,
+    seconds: float,
+    report: Callable[[float], None],
 ) -> Pretrained:
     """Teach the core latents.
 
@@ -69,6 +72,10 @@ def pretrained(
         Trials per step, rate of learning by likelihood, and decay of the weights.
     seed
         Decides everything random.
+    seconds
+        Limit, of both together.
+    report
+        Told the mean held-out score, relative to the marginal's, of the latents.
     """
     data = _Latents(generator, weights, blocks, predicted)
     core = replace(generator, layout=data.layout)
@@ -88,18 +95,23 @@ def pretrained(
             advance = by_game(core, table, batches, players, rates, decay, GAMES["energy"])
         else:
             advance = by_likelihood(core, batches, learned, ema, moments, rates, decay)
-        found[way] = _best(judge, own, ema, advance)
+        found[way] = _best(judge, own, ema, advance, seconds / 2, report)
     (likely, high), (close, low) = found["likelihood"], found["energy"]
     settled = low < CLEARLY * high
     return Pretrained({**weights, **(close if settled else likely)}, settled)
 
 
 def _best(
-    judge: Judge, start: dict[str, Floats], ema: dict[str, tf.Variable], advance: Advance
+    judge: Judge,
+    start: dict[str, Floats],
+    ema: dict[str, tf.Variable],
+    advance: Advance,
+    seconds: float,
+    report: Callable[[float], None],
 ) -> tuple[dict[str, Floats], float]:
     """Train until held-out scores stop falling: the best of each member, and their mean score."""
     best, lowest = dict(start), judge.scores(ema)
-    mean, since = float(lowest.mean()), 0
+    mean, since, end = float(lowest.mean()), 0, time.monotonic() + seconds
     for step in range(0, STEPS, EVERY):
         advance(tf.constant(step), tf.constant(EVERY))
         scores = judge.scores(ema)
@@ -110,7 +122,8 @@ def _best(
             best[name] = np.where(gate, weight.numpy(), best[name])
         since = 0 if scores.mean() < mean else since + 1
         mean = min(mean, float(scores.mean()))
-        if since >= PATIENCE:
+        report(mean)
+        if since >= PATIENCE or time.monotonic() > end:
             break
     return best, float(lowest.mean())
 

@@ -262,7 +262,7 @@ def _fit(
     pace = _Pace(options.max_seconds)
 
     def told(moment: Moment) -> None:
-        left = pace.left(moment.fraction)
+        left = pace.left(moment.fraction) if moment.fraction else None
         tell(Progress(moment.stage, FITTED * moment.fraction, moment.score, left))
 
     def save(saved: Checkpoint) -> None:
