@@ -78,6 +78,7 @@ def test_a_short_dim_beside_long_ones_is_of_channels(shape, space, channels):
         ((2, 2), (4, 3), (8, 6)),
         ((2, 1), (3, 4), (6, 4)),
         ((2, 2), (4, 3), (7, 5)),
+        ((2, 2, 1), (3, 4, 2), (6, 7, 2)),
     ],
 )
 def test_growing_repeats_each_place_convolves_and_cuts(factor, inputs, space, members):

@@ -110,6 +110,10 @@ def grow(weights: Weights, name: str, x: tf.Tensor, factor: Space, space: Space)
     which takes less than half of the products, and nothing is repeated (sub-pixel convolution, Shi
     et al. 2016).
     """
+    if len(space) > 2:  # there is no such transposed convolution
+        for axis, times in enumerate(factor):
+            x = tf.repeat(x, times, axis=2 + axis)
+        return cut(convolve(weights, name, x, (1,) * len(space)), space)
     return cut(_by_member(partial(_grow_alone, factor=factor), weights, name, x), space)
 
 
