@@ -26,7 +26,8 @@ tf.config.set_logical_device_configuration(cpus[0], [tf.config.LogicalDeviceConf
 
 from virtlab.gan import attempt, fit as module, games, presets
 from virtlab.gan.blocks import Blocks, Layout
-from virtlab.gan.fit import Options, fit
+from virtlab.gan.fit import fit
+from virtlab.gan.options import Options
 from virtlab.gan.stream import Stream
 
 small = presets.sizes_for

@@ -11,9 +11,10 @@ import tensorflow as tf
 from virtlab.gan import attempt
 from virtlab.gan import fit as fitting
 from virtlab.gan import judge as judging
-from virtlab.gan.fit import Options, fit
+from virtlab.gan.fit import fit
 from virtlab.gan.judge import Judge, Look
 from virtlab.gan.mixture import Mixture
+from virtlab.gan.options import Options
 from virtlab.gan.predict import held_out_draws
 from virtlab.gan.presets import Sizes, sizes_for
 from virtlab.gan.state import State

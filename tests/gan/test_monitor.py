@@ -10,11 +10,12 @@ from virtlab.gan import attempt
 from virtlab.gan import fit as fitting
 from virtlab.gan.blocks import Blocks
 from virtlab.gan.critic import Critic
-from virtlab.gan.fit import Options, fit
+from virtlab.gan.fit import fit
 from virtlab.gan.games import GAMES, Table
 from virtlab.gan.generators import Textbook
 from virtlab.gan.judge import Look
 from virtlab.gan.monitor import HEALTHY, MOST_RESTARTS, TROUBLES, Monitor, health
+from virtlab.gan.options import Options
 from virtlab.gan.presets import Sizes
 from virtlab.gan.stages import Rates
 from virtlab.gan.state import State

@@ -10,9 +10,10 @@ from ai_edge_litert.interpreter import Interpreter
 from virtlab.config.experiment import ModelTable
 from virtlab.gan.branches import Branches
 from virtlab.gan.export import TRIAL_ROWS, export
-from virtlab.gan.fit import Options, fit
+from virtlab.gan.fit import fit
 from virtlab.gan.games import GAMES
 from virtlab.gan.mixture import Mixture
+from virtlab.gan.options import Options
 from virtlab.gan.predict import held_out_draws
 from virtlab.gan.presets import alternatives
 

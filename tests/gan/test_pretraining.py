@@ -8,11 +8,12 @@ import pytest
 from virtlab.gan import pretraining
 from virtlab.gan.batches import TrainingSet
 from virtlab.gan.blocks import Blocks
-from virtlab.gan.fit import Options, fit
+from virtlab.gan.fit import fit
 from virtlab.gan.folds import split_by_setting
 from virtlab.gan.heads import of_head
 from virtlab.gan.judge import Judge
 from virtlab.gan.mixture import Mixture
+from virtlab.gan.options import Options
 from virtlab.gan.presets import sizes_for
 from virtlab.gan.pretraining import pretrained
 from virtlab.gan.start import start_heads

@@ -34,6 +34,15 @@ def test_a_stage_has_stopped_improving_when_the_mean_of_all_members_has():
     assert counted == [0, 0, 1, 2, 0, 1]
 
 
+def test_small_gains_count_once_they_add_up_to_what_is_worth_the_time():
+    state = make_state()
+    counted = []
+    for mean in (1.0, 0.9999, 0.99985, 0.9997, 0.9996):
+        state.note(mean)
+        counted.append(state.since)
+    assert counted == [0, 1, 2, 0, 1]
+
+
 def test_next_stage_goes_on_from_the_best_and_remembers_it():
     state = make_state()
     state.keep_better(np.ones(3))

@@ -31,7 +31,8 @@ def draw_energy_preset(case: Case, columns: Sequence[Column], seed: int) -> dict
     if material is None or not case.held_out:
         return None
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    from virtlab.gan.fit import Options, fit
+    from virtlab.gan.fit import fit
+    from virtlab.gan.options import Options
     from virtlab.gan.predict import held_out_draws
     from virtlab.training.blocks import make_blocks
     from virtlab.training.calibration import calibrate

@@ -32,7 +32,7 @@ Checkpoint = tuple[dict[str, NDArray[Any]], dict[str, Any]]
 
 @dataclass(frozen=True)
 class Limits:
-    """What ends training before its steps are done; see `virtlab.gan.fit.Options`.
+    """What ends training before its steps are done; see `virtlab.gan.options.Options`.
 
     `began` is when the clock started, in `time.monotonic`'s seconds.
     """

@@ -26,13 +26,13 @@ from virtlab.gan.batches import TrainingSet
 from virtlab.gan.blocks import Blocks, Floats
 from virtlab.gan.critic import Critic
 from virtlab.gan.devices import several_accelerators, shares_of, together
-from virtlab.gan.encoders import Encoder
 from virtlab.gan.folds import Folds, split_by_setting
 from virtlab.gan.games import Table
 from virtlab.gan.generators import Generator
 from virtlab.gan.judge import Judge
 from virtlab.gan.mixture import Mixture
 from virtlab.gan.monitor import HEALTHY, Monitor, health
+from virtlab.gan.options import Options
 from virtlab.gan.presets import (
     Sizes,
     alternatives,
@@ -52,48 +52,6 @@ from virtlab.gan.transfer import Start
 TO_COMPILE = 60.0  # seconds that training must have for some of them to go into compiling
 PRETRAINING = 0.25  # of the time that training has, at most
 CLEAR_GAIN = 1.0  # standard errors: less than this and the simpler, earlier state is kept
-
-
-@dataclass(frozen=True)
-class Options:
-    """What a user may choose.
-
-    Parameters
-    ----------
-    preset
-        See `virtlab.gan.presets`.
-    seed
-        Decides everything random.
-    members
-        Parts of the ensemble, each with its own trials held out; None: follows the data.
-    generators, critics
-        Networks of each kind per member: its generators share its critics.
-    critic
-        How the critics look at signals and images.
-    max_seconds
-        Training ends with the best so far after this long; None: no limit.
-    looks_after
-        What follows the fit takes as long as so many looks at held-out trials: time that is
-        kept from `max_seconds`, up to half of it.
-    stop_at
-        Training ends once the held-out score, relative to the marginal's, is this low.
-    private
-        Nothing may be learned that is a training setting: no Gaussian processes, no bins.
-    devices
-        Names of devices to spread the members over; none: the GPUs, where there are several.
-    """
-
-    preset: str = "auto"
-    seed: int = 0
-    members: int | None = None
-    generators: int = 1
-    critics: int = 1
-    critic: Encoder = "auto"
-    max_seconds: float | None = None
-    looks_after: float = 0.0
-    stop_at: float | None = None
-    private: bool = False
-    devices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -235,11 +193,6 @@ class _Task:
     start: Start | None
     report: Callable[[Moment], None]
 
-    @property
-    def seconds(self) -> float:
-        """How long training may take."""
-        return np.inf if self.options.max_seconds is None else self.options.max_seconds
-
 
 class _Networks(NamedTuple):
     """A generator's weights where training starts, and what is known with them.
@@ -335,7 +288,7 @@ def _begin(
             game,
             near,
             settled=networks.settled,
-            compiled=batches.compiles and task.seconds >= TO_COMPILE,
+            compiled=batches.compiles and task.options.seconds >= TO_COMPILE,
         )
 
     devices = options.devices or several_accelerators()
@@ -365,7 +318,7 @@ def _networks(generator: Generator, task: _Task, rng: np.random.Generator) -> _N
     weights |= start_bins(generator, blocks, folds.members)
     weights = start_heads(generator, weights, blocks, folds)
     weights, predicted, whole = start_processes(generator, weights, blocks, folds, rng)
-    if not generator.heads or task.seconds < TO_COMPILE:
+    if not generator.heads or task.options.seconds < TO_COMPILE:
         return _Networks(weights, predicted, whole)
     found = pretrained(
         generator,
@@ -377,7 +330,7 @@ def _networks(generator: Generator, task: _Task, rng: np.random.Generator) -> _N
         rate=first_rate(sizes),
         decay=sizes.decay,
         seed=task.seed + 2,
-        seconds=PRETRAINING * task.seconds,
+        seconds=PRETRAINING * task.options.seconds,
         report=lambda score: task.report(Moment("pretraining", 0.0, score)),
     )
     return _Networks(found.weights, predicted, whole, settled=found.settled)

@@ -1,6 +1,6 @@
 """The core learns latents as principal components have them, before heads learn with it.
 
-A step of signals and images takes a hundred times as long as one of their latents, and how these
+A step of signals and images takes many times as long as one of their latents, and how these
 follow the condition is most of what there is to learn. It is learned twice, by likelihood and by
 the energy score: where trials are few for what is to be learned, likelihood takes what the mean
 still misses for noise, and then no longer learns it (Seitzer et al. 2022).

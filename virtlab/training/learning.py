@@ -27,7 +27,8 @@ if TYPE_CHECKING:  # TensorFlow takes seconds to import
     import xarray as xr
 
     from virtlab.gan.attempt import Checkpoint, Moment
-    from virtlab.gan.fit import Fit, Options
+    from virtlab.gan.fit import Fit
+    from virtlab.gan.options import Options
     from virtlab.gan.stream import Stream
     from virtlab.storage import LargeTrials
     from virtlab.training.calibration import Noise
@@ -86,7 +87,7 @@ class Lesson:
     @property
     def options(self) -> Options:
         """What experiment.toml asks for."""
-        from virtlab.gan.fit import Options
+        from virtlab.gan.options import Options
 
         training, model = self.experiment.training, self.experiment.model
         return Options(
