@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-__version__ = "0.1.7"
+__version__ = "0.1.8"
 
 # Public names and the rooms they live in, imported on first use: the command line and a
 # plugin's import must not pay for xarray, h5py or TensorFlow.

@@ -6,6 +6,7 @@ import tensorflow as tf
 from scipy.special import expit, log_expit
 from scipy.stats import norm
 
+from virtlab.gan.adam import trained_by
 from virtlab.gan.blocks import Part
 from virtlab.gan.heads import BEND, CONTEXT, Head
 
@@ -172,7 +173,7 @@ def test_what_bends_a_signal_counts_in_units_of_what_components_leave():
     weights = weights_of(head)
     latents, context = normal(MEMBERS, ROWS, LATENTS), normal(MEMBERS, ROWS, CONTEXT)
     center, log_left = np.split(np.asarray(weights["decoder0.place"]), 2, axis=-1)
-    straight = latents @ weights["decoder0.basis"] + center
+    straight = latents @ weights["frame0.decoder"] + center
 
     def bend(louder):
         place = np.concatenate([center, log_left + np.float32(np.log(louder))], axis=-1)
@@ -180,6 +181,22 @@ def test_what_bends_a_signal_counts_in_units_of_what_components_leave():
 
     assert np.abs(bend(1.0)).max() > 0.1
     np.testing.assert_allclose(bend(0.01), 0.01 * bend(1.0), rtol=1e-3, atol=1e-6)
+
+
+def test_what_bends_latents_counts_in_units_of_doubt_about_them():
+    head = head_of()
+    weights = {name: np.array(value) for name, value in weights_of(head).items()}
+    values, conditions = normal(MEMBERS, ROWS, head.values), normal(MEMBERS, ROWS, 2)
+    straight = values @ weights["frame0.encoder"] - weights["frame0.center"]
+
+    def bend(surer):
+        bias = weights["encoder0.2.b"].copy()
+        bias[..., LATENTS:] -= np.log(surer)
+        own = weights | {"encoder0.2.b": bias}
+        return head.encode(own, values, tf.ones_like(values), conditions)[0] - straight
+
+    assert np.abs(bend(1.0)).max() > 0.01
+    np.testing.assert_allclose(bend(10.0), 0.1 * bend(1.0), rtol=1e-3, atol=1e-6)
 
 
 def test_draws_are_zero_exactly_as_often_as_stated_and_lognormal_above():
@@ -241,5 +258,5 @@ def test_signal_passes_gradients_to_all_that_it_learns():
             latents = mean + tf.exp(log_sd) * normal(MEMBERS, ROWS, LATENTS)
             found = head.decode(weights, latents, normal(MEMBERS, ROWS, CONTEXT))
             total = tf.reduce_sum(head.log_likelihood(weights, found, values, seen))
-        slopes = tape.gradient(total, weights)
+        slopes = tape.gradient(total, trained_by(weights))
         assert all(np.any(np.asarray(slope) != 0) for slope in slopes.values())

@@ -158,15 +158,16 @@ def linear_signal(generator, parameters, seed=5):
     weights = {name: np.zeros_like(value) for name, value in start.items()}
     basis = np.linalg.qr(rng.standard_normal((9, 2)))[0].T * [[2.0], [0.7]]
     center, sd = rng.standard_normal(9), np.array(0.4)
-    weights["decoder0.basis"][:] = basis
+    weights["frame0.decoder"][:] = basis
     weights["decoder0.place"][:, 0, :9], weights["decoder0.place"][:, 0, 9:] = center, np.log(sd)
     parts = generator.split(parameters)
     mean, sigma = np.asarray(parts["mean"])[:, 0, 0, 1:], np.asarray(parts["sigma"])[:, 0, 0, 1:]
     precision = (basis**2).sum(axis=1) / sd**2 + sigma**-2.0
     for m in range(MEMBERS):
-        weights["encoder0.basis"][m] = basis.T / sd**2 / precision[m]
+        weights["frame0.encoder"][m] = basis.T / sd**2 / precision[m]
         at = (mean[m] * sigma[m] ** -2.0 - center @ basis.T / sd**2) / precision[m]
-        weights["encoder0.2.b"][m, 0] = [*at, *(-0.5 * np.log(precision[m]) - np.log(START_SD))]
+        weights["frame0.center"][m, 0] = -at
+        weights["encoder0.2.b"][m, 0, 2:] = -0.5 * np.log(precision[m]) - np.log(START_SD)
     return weights, basis, center, sd
 
 

@@ -7,10 +7,13 @@ import pytest
 import tensorflow as tf
 from scipy.signal import lfilter
 
+from virtlab.gan.batches import TrainingSet
 from virtlab.gan.blocks import Blocks
 from virtlab.gan.folds import split_by_setting
 from virtlab.gan.mixture import Mixture
+from virtlab.gan.stages import Minibatches, Rates, by_likelihood
 from virtlab.gan.start import latents_for, principal, start_heads, start_processes
+from virtlab.gan.state import State
 
 MEMBERS, TRIALS = 2, 80
 
@@ -78,7 +81,7 @@ def test_held_out_trials_play_no_part(layouts):
         _, other, _ = started(replace(blocks, values=changed.astype(np.float32)))
         for name, array in weights.items():
             np.testing.assert_array_equal(other[name][member], array[member])
-            if name.endswith("basis"):  # the other member saw them
+            if name.startswith("frame"):  # the other member saw them
                 assert np.any(other[name][1 - member] != array[1 - member])
 
 
@@ -101,9 +104,25 @@ def test_doubt_about_latents_is_no_louder_than_what_the_components_leave(layouts
     rows = np.broadcast_to(blocks.values, (MEMBERS, *blocks.values.shape))
     conditions = np.zeros((*rows.shape[:2], 1), np.float32)
     _, log_sd = head.encode(weights, tf.constant(rows), tf.ones(rows.shape), conditions)
-    precision = 1 + np.square(weights["decoder0.basis"]).sum(axis=-1) / (0.01**2 + noise**2)
+    precision = 1 + np.square(weights["frame0.decoder"]).sum(axis=-1) / (0.01**2 + noise**2)
     expected = np.broadcast_to(precision[:, None] ** -0.5, log_sd.shape)
     np.testing.assert_allclose(np.exp(log_sd), expected, rtol=0.2)
+
+
+def test_first_steps_of_learning_do_not_turn_what_components_explain_into_noise(layouts):
+    blocks = blocks_of(layouts["of_parts"](s={"shape": (50,), "latents": 6}), linear(50, 6))
+    generator, weights, folds = started(blocks)
+    state = State.start(weights, {})
+    rates = Rates(3e-3, 1e-4, tf.Variable([1000, 2000]), state.pace)
+    batches = Minibatches(TrainingSet(blocks), folds, 20, seed=3)
+    learner = (state.weights, state.ema, state.moments, rates, 0.5)
+    by_likelihood(generator, batches, *learner)(tf.constant(0), tf.constant(50))
+    (head,) = generator.heads
+    rows = np.broadcast_to(blocks.values, (MEMBERS, *blocks.values.shape))
+    conditions = np.zeros((*rows.shape[:2], 1), np.float32)
+    latents, _ = head.encode(state.ema, tf.constant(rows), tf.ones(rows.shape), conditions)
+    _, log_sd = head.decode(state.ema, latents, np.zeros((*rows.shape[:2], 16), np.float32))
+    np.testing.assert_allclose(np.exp(log_sd).mean(axis=(1, 2)), 0.01, rtol=0.4)
 
 
 def test_floor_starts_with_each_values_own_share_above_it(layouts):
@@ -116,7 +135,7 @@ def test_floor_starts_with_each_values_own_share_above_it(layouts):
     lit, _, low, high, *_ = np.split(weights["decoder0.place"][:, 0], 6, axis=-1)
     np.testing.assert_allclose(1 / (1 + np.exp(-lit)), np.broadcast_to(share, lit.shape), atol=0.1)
     np.testing.assert_allclose((low + high) / 2, 0, atol=0.4)
-    assert "decoder0.basis" not in weights
+    assert "frame0.decoder" not in weights
 
 
 def test_processes_are_the_same_however_many_are_fitted_at_once(gaussian_blocks, monkeypatch):

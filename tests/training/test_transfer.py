@@ -292,7 +292,7 @@ def test_a_model_with_a_former_decoder_is_refused(parent, lab):
     assert any(name.startswith("generator/decoder0.") for name in parent.file.arrays(WEIGHTS))
     members = {name: parent.file.member(name) for name in MEMBERS}
     former = lab / "former.virtlab"
-    write_model(former, parent.manifest | {"virtlab": "0.1.5"}, members)
+    write_model(former, parent.manifest | {"virtlab": "0.1.7"}, members)
     with pytest.raises(ConfigError, match=r"former.virtlab: its networks cannot be started from"):
         read_parent(former, write(lab, "new", 40, seed=3))
 

@@ -10,16 +10,18 @@ import tensorflow as tf
 Variables = Mapping[str, tf.Variable]
 Tensors = Mapping[str, tf.Tensor]
 
-FIXED = ("spread", "process", "prior", "edges")
+FIXED = ("spread", "process", "prior", "edges", "frame")
 
 
 def trained_by(weights: Variables) -> dict[str, tf.Variable]:
-    """The weights that training changes: not the spread, nor processes, nor edges of bins."""
+    """Those that training changes: not spreads, processes, edges of bins, or heads' frames."""
     return {name: weight for name, weight in weights.items() if not name.startswith(FIXED)}
 
 
 def slots(weights: Variables) -> dict[str, tf.Variable]:
     """First and second moments of all weights, side by side, ``(member, weight)``; at zero."""
+    if not weights:
+        return {}
     zeros = tf.zeros_like(_side_by_side(list(weights.values())))
     return {moment: tf.Variable(zeros, name=moment) for moment in ("adam1", "adam2")}
 

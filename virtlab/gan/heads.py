@@ -2,10 +2,12 @@
 
 A wide measurement is learned as a variational autoencoder (Kingma & Welling 2014) whose prior is
 the mixture core: ``p(values | condition)`` becomes ``p(values | latents, condition)``, a decoder,
-times the core's ``p(latents | condition)``. Encoder and decoder start as the principal components
-of each member's own training trials (probabilistic PCA, Tipping & Bishop 1999) and learn what is
-not linear, and noise that follows the signal. Values that pile up on a floor (dark pixels) are
-on it with a probability of their own, and lognormal mixtures above it: zeros come back exactly.
+times the core's ``p(latents | condition)``. The frame of both is the principal components of each
+member's own training trials (probabilistic PCA, Tipping & Bishop 1999), which stays; what bends it,
+and noise that follows the signal, are learned, in units in which a step is small: of what the
+components leave of a value, and of the doubt about a latent. Values that pile up on a floor (dark
+pixels) are on it with a probability of their own, and lognormal mixtures above it: zeros come back
+exactly.
 """
 
 from __future__ import annotations
@@ -83,11 +85,13 @@ class Head:
     def init(self, rng: np.random.Generator, members: int) -> dict[str, Floats]:
         """Weights to start from, without the components: see `virtlab.gan.start`."""
         q, e, d = self.part.latents, f"encoder{self.index}", f"decoder{self.index}"
+        frame = f"frame{self.index}"  # not trained
         inputs = self.values * (2 if self.part.floor else 1) + self.conditions
         weights = init_dense(rng, e, [inputs, ENCODED, ENCODED, 2 * q], members=members, last=0.01)
-        weights[f"{e}.basis"] = np.zeros((members, self.values, q), np.float32)
+        weights[f"{frame}.encoder"] = np.zeros((members, self.values, q), np.float32)
+        weights[f"{frame}.center"] = np.zeros((members, 1, q), np.float32)
         if not self.part.floor:
-            weights[f"{d}.basis"] = np.zeros((members, q, self.values), np.float32)
+            weights[f"{frame}.decoder"] = np.zeros((members, q, self.values), np.float32)
             weights[f"{d}.colour"] = np.zeros((members, 1, numbers(self.part)), np.float32)
         weights[f"{d}.place"] = np.zeros((members, 1, self.values * self.outputs), np.float32)
         if self._is_dense:
@@ -133,7 +137,7 @@ class Head:
         self, weights: Weights, values: tf.Tensor, observed: tf.Tensor, conditions: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Mean and log standard deviation of the latents, each ``(member, row, latent)``."""
-        e = f"encoder{self.index}"
+        e, frame = f"encoder{self.index}", f"frame{self.index}"
         seen = values * observed
         inputs = [seen, conditions]
         if self.part.floor:
@@ -141,9 +145,12 @@ class Head:
         h = tf.concat(inputs, axis=-1)
         h = swish(dense(weights, f"{e}.0", h))
         h = swish(dense(weights, f"{e}.1", h))
-        mean, log_sd = tf.split(dense(weights, f"{e}.2", h), 2, axis=-1)
-        mean += tf.matmul(seen, weights[f"{e}.basis"])
-        return mean, tf.clip_by_value(log_sd + math.log(START_SD), LEAST, 0.7)
+        bend, log_sd = tf.split(dense(weights, f"{e}.2", h), 2, axis=-1)
+        log_sd = tf.clip_by_value(log_sd + math.log(START_SD), LEAST, 0.7)
+        # Doubt is the unit of what bends them: steps of learning in the unit of the latents would
+        # shake sure ones by many times what is not known of them.
+        mean = tf.matmul(seen, weights[f"{frame}.encoder"]) - weights[f"{frame}.center"]
+        return mean + tf.exp(tf.stop_gradient(log_sd)) * bend, log_sd
 
     def decode(self, weights: Weights, latents: tf.Tensor, context: tf.Tensor) -> list[tf.Tensor]:
         """What describes the distribution of each value: `outputs` of ``(member, row, value)``."""
@@ -159,7 +166,7 @@ class Head:
             # What principal components leave is the unit of what bends them: in the unit of the
             # values, steps of learning alone would bury what varies by less than they do.
             left = tf.exp(tf.stop_gradient(_clipped(place[1])))
-            found[0] = left * found[0] + tf.matmul(latents, weights[f"{d}.basis"])
+            found[0] = left * found[0] + tf.matmul(latents, weights[f"frame{self.index}.decoder"])
             # Doubt about the mean belongs to the latents: as noise it would be mere grain.
             found[1] = BEND * tf.tanh(found[1] / BEND)
         return [x + y for x, y in zip(found, place, strict=True)]
@@ -235,7 +242,7 @@ class Head:
 
 def of_head(name: str) -> bool:
     """Whether a weight is a head's."""
-    return name.startswith(("encoder", "decoder"))
+    return name.startswith(("encoder", "decoder", "frame"))
 
 
 def _clipped(log_sd: tf.Tensor) -> tf.Tensor:

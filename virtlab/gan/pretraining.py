@@ -16,7 +16,6 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from virtlab.gan.adam import slots, trained_by
 from virtlab.gan.batches import Batch, TrainingSet
 from virtlab.gan.blocks import Blocks, Floats, Layout
 from virtlab.gan.critic import Critic
@@ -27,6 +26,7 @@ from virtlab.gan.judge import Judge
 from virtlab.gan.mixture import Mixture
 from virtlab.gan.stages import Advance, Minibatches, Rates, by_likelihood
 from virtlab.gan.start import latents_of
+from virtlab.gan.state import State
 
 STEPS, EVERY, PATIENCE = 3000, 50, 6  # at most; between looks; looks without a gain that end it
 RATE = 1e-3  # by the energy score
@@ -82,50 +82,38 @@ def pretrained(
     judge = Judge(core, data, folds, seed)
     batches = Minibatches(data, folds, batch, seed)
     own = {name: array for name, array in weights.items() if not of_head(name)}
-    found = {}
-    for way, start in (("likelihood", rate), ("energy", RATE)):
-        learned, ema = ({n: tf.Variable(a) for n, a in own.items()} for _ in range(2))
-        rates = Rates(
-            start, start, tf.Variable([STEPS, STEPS + 1]), tf.Variable(tf.ones(folds.members))
-        )
-        moments = slots(trained_by(learned))
-        if way == "energy":
-            table = Table(Critic(core.inputs, core.layout), folds.members)
-            players = Players(learned, ema, moments, {}, {})
-            advance = by_game(core, table, batches, players, rates, decay, GAMES["energy"])
-        else:
-            advance = by_likelihood(core, batches, learned, ema, moments, rates, decay)
-        found[way] = _best(judge, own, ema, advance, seconds / 2, report)
-    (likely, high), (close, low) = found["likelihood"], found["energy"]
-    settled = low < CLEARLY * high
-    return Pretrained({**weights, **(close if settled else likely)}, settled)
+    likely, close = (State.start(own, {}) for _ in range(2))
+    learner = (likely.weights, likely.ema, likely.moments)
+    rates = Rates(rate, rate, likely.fall, likely.pace)
+    advance = by_likelihood(core, batches, *learner, rates, decay)
+    _teach(likely, advance, judge, seconds / 2, report)
+    table = Table(Critic(core.inputs, core.layout), folds.members)
+    players = Players(close.weights, close.ema, close.moments, {}, {})
+    rates = Rates(RATE, RATE, close.fall, close.pace)
+    advance = by_game(core, table, batches, players, rates, decay, GAMES["energy"])
+    _teach(close, advance, judge, seconds / 2, report)
+    settled = bool(close.best_score.mean() < CLEARLY * likely.best_score.mean())
+    best = (close if settled else likely).best
+    return Pretrained({**weights, **{name: w.numpy() for name, w in best.items()}}, settled)
 
 
-def _best(
-    judge: Judge,
-    start: dict[str, Floats],
-    ema: dict[str, tf.Variable],
+def _teach(
+    state: State,
     advance: Advance,
+    judge: Judge,
     seconds: float,
     report: Callable[[float], None],
-) -> tuple[dict[str, Floats], float]:
-    """Train until held-out scores stop falling: the best of each member, and their mean score."""
-    best, lowest = dict(start), judge.scores(ema)
-    mean, since, end = float(lowest.mean()), 0, time.monotonic() + seconds
-    for step in range(0, STEPS, EVERY):
-        advance(tf.constant(step), tf.constant(EVERY))
-        scores = judge.scores(ema)
-        better = scores < lowest  # what is no number is not
-        lowest = np.where(better, scores, lowest)
-        for name, weight in ema.items():
-            gate = better.reshape((-1,) + (1,) * (len(weight.shape) - 1))
-            best[name] = np.where(gate, weight.numpy(), best[name])
-        since = 0 if scores.mean() < mean else since + 1
-        mean = min(mean, float(scores.mean()))
-        report(mean)
-        if since >= PATIENCE or time.monotonic() > end:
-            break
-    return best, float(lowest.mean())
+) -> None:
+    """Train until held-out scores stop falling; `state` keeps the best of each member."""
+    state.keep_better(judge.scores(state.ema))
+    end = time.monotonic() + seconds
+    while state.step < STEPS and state.since < PATIENCE and time.monotonic() < end:
+        advance(tf.constant(state.step), tf.constant(EVERY))
+        state.step += EVERY
+        scores = judge.scores(state.ema)
+        state.keep_better(scores)
+        state.note(float(scores.mean()))
+        report(state.lowest)
 
 
 class _Latents(TrainingSet):
@@ -171,7 +159,7 @@ def _layout(generator: Mixture, weights: Mapping[str, Floats], largest: float) -
     layout, plain = generator.layout, generator.layout.plain
     units = []
     for head in generator.heads:
-        basis = np.linalg.pinv(weights[f"encoder{head.index}.basis"])
+        basis = np.linalg.pinv(weights[f"frame{head.index}.encoder"])
         weight = layout.weight[head.part.start : head.part.stop]
         units.append(np.linalg.norm(basis * weight, axis=-1).mean(axis=0))
     unit: NDArray[np.float64] = np.concatenate(units)

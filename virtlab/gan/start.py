@@ -160,10 +160,9 @@ def latents_of(
 
 
 def _latents(head: Head, weights: Mapping[str, Floats], blocks: Blocks, member: int) -> Floats:
-    here, name = slice(head.part.start, head.part.stop), f"encoder{head.index}"
+    here, frame = slice(head.part.start, head.part.stop), f"frame{head.index}"
     seen = blocks.values[:, here] * blocks.observed[:, here]
-    bias = weights[f"{name}.2.b"][member, 0, : head.part.latents]
-    found: Floats = seen @ weights[f"{name}.basis"][member] + bias
+    found: Floats = seen @ weights[f"{frame}.encoder"][member] - weights[f"{frame}.center"][member]
     return found
 
 
@@ -218,14 +217,14 @@ def start_heads(
             seen = np.maximum(observed.sum(axis=0), 1)
             left = np.sqrt(np.square(remains).sum(axis=0) / seen)
             encoder = np.linalg.pinv(basis)
-            weights[f"encoder{head.index}.basis"][member] = encoder
-            bias = weights[f"encoder{head.index}.2.b"]
-            bias[member, 0, : head.part.latents] -= (center @ encoder).astype(np.float32)
+            weights[f"frame{head.index}.encoder"][member] = encoder
+            weights[f"frame{head.index}.center"][member, 0] = center @ encoder
             if not head.part.floor:
                 noise = np.maximum(left, math.exp(LEAST))
                 doubt = -0.5 * np.log1p(np.square(basis / noise).sum(axis=1))
+                bias = weights[f"encoder{head.index}.2.b"]
                 bias[member, 0, head.part.latents :] += doubt - math.log(START_SD)
-                weights[f"decoder{head.index}.basis"][member] = basis
+                weights[f"frame{head.index}.decoder"][member] = basis
                 colour = colour_of(head.part, remains / noise, observed)
                 weights[f"decoder{head.index}.colour"][member, 0] = colour
             place = _place(head.part, values, observed, center, left)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 AGAIN = "train it again with this virtlab"
 HEAD = re.compile(r"generator/decoder\d+\.")
-HEADS_SINCE = (0, 1, 6)  # weights of earlier ones would fit a head of today, and mean other things
+HEADS_SINCE = (0, 1, 8)  # heads of earlier ones have other weights, or mean other things by them
 
 
 @dataclass(frozen=True)
