@@ -65,6 +65,7 @@ def sizes_for(blocks: Blocks, preset: str, members: int | None) -> Sizes:
     textbook = GAMES[preset].generator != "mixture"
     wide, few = bool(blocks.layout.wide), settings < FEW_SETTINGS
     slow = wide or n >= 5000
+    # The core of signals and images was taught before, see `virtlab.gan.pretraining`.
     every, patience = (50, 10 if textbook else 6) if wide else (25, 40) if n < 300 else (100, 20)
     stop = members is None and LUCK[0] <= settings < (LUCK_OF_SLOW if slow else LUCK[1])
     if members is not None:
